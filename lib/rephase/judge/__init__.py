@@ -1,0 +1,1 @@
+"""Metrics, statistics, physical limits and the verdict on a claim."""

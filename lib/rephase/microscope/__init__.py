@@ -1,0 +1,1 @@
+"""Optics, multislice, scans and detectors: from atoms to a measurement."""

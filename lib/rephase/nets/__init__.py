@@ -1,0 +1,1 @@
+"""Building blocks that two learned methods or more share."""

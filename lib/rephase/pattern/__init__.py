@@ -1,0 +1,1 @@
+"""One file per method: a distorted pattern -> the true one."""

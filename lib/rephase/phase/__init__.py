@@ -1,0 +1,1 @@
+"""One file per method: a scan -> a phase image."""

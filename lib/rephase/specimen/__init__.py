@@ -1,0 +1,1 @@
+"""Atoms: crystals, bilayers, structure files, and how they are oriented and cut."""
