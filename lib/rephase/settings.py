@@ -14,7 +14,7 @@ ScaleName = Literal["smoke", "laptop", "gpu", "paper"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Seeds = Annotated[
-    int, Field(ge=2, description="number of noise seeds; two at least, or there is no variance")
+    int, Field(ge=2, description="noise seeds; with fewer than two there is no variance")
 ]
 Doses = Annotated[list[Positive], Field(min_length=2, description="electrons per square angstrom")]
 

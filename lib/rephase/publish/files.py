@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rephase.errors import InputError
 
@@ -22,6 +24,22 @@ def write_whole(path: Path, content: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> Path:
+    """Write a text whole."""
+    write_whole(Path(path), text.encode())
+    return Path(path)
+
+
+def write_json(path: Path | str, content: Any) -> Path:
+    """Write JSON whole, with sorted keys; NaN and infinity are refused."""
+    return write_text(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read what :func:`write_json` wrote."""
+    return json.loads(Path(path).read_text())
 
 
 def write_formats(out: Path | str, name: str, formats: Mapping[str, bytes]) -> dict[str, Path]:
