@@ -13,10 +13,9 @@ from rephase.errors import InputError
 ScaleName = Literal["smoke", "laptop", "gpu", "paper"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
-Seeds = Annotated[
-    int, Field(ge=2, description="noise seeds; with fewer than two there is no variance")
-]
-Doses = Annotated[list[Positive], Field(min_length=2, description="electrons per square angstrom")]
+Seeds = Annotated[int, Field(ge=2, description="noise seeds; with fewer than two there is no variance")]
+Doses = Annotated[list[Positive], Field(min_length=1, description="e/A^2, besides infinite dose")]
+Ladder = Annotated[list[Positive], Field(min_length=5, description="e/A^2, enough to fit a power law")]
 
 
 class Settings(BaseModel):
@@ -43,7 +42,7 @@ class Simulate(Settings):
 class Direct(Settings):
     """``baselines/2_direct``: the dose ladder of the direct methods."""
 
-    doses: Doses
+    doses: Ladder
     seeds: Seeds
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from cycler import cycler
 from jaxtyping import Float, Num
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
@@ -26,48 +25,19 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from rephase.errors import InputError
 from rephase.publish.files import require_text, write_formats
+from rephase.publish.style import DASHES, STYLE, house_style
+
+__all__ = [
+    "house_style",
+    "nice_length",
+    "save_figure",
+    "show_image",
+    "show_pattern",
+    "show_spectrum",
+    "show_vectors",
+]
 
 SVG_LIMIT_BYTES = 2_000_000
-
-# Okabe and Ito's palette, without its yellow (faint on white)
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#7F7F7F"]
-DASHES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2, 2, 2, 2, 2))]
-MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
-
-STYLE: dict[str, Any] = {
-    "axes.prop_cycle": cycler(color=COLOURS)
-    + cycler(linestyle=DASHES)
-    + cycler(marker=MARKERS)
-    + cycler(markevery=[0.08] * len(COLOURS)),
-    "axes.grid": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": 9,
-    "axes.labelsize": 9,
-    "figure.constrained_layout.use": True,
-    "figure.dpi": 100,
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "image.cmap": "cividis",
-    "image.interpolation": "nearest",
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "legend.handlelength": 3.0,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 4.5,
-    "mathtext.fontset": "dejavusans",
-    "pdf.fonttype": 42,
-    "savefig.dpi": 180,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "rephase",
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-}
-
-
-def house_style() -> None:
-    """Make the house style the default of every figure drawn from here on."""
-    plt.rcParams.update(STYLE)
 
 
 def show_image(

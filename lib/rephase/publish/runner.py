@@ -63,7 +63,13 @@ def execute(path: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         papermill.execute_notebook(
-            str(path), str(target), dict(parameters), kernel_name="python3", progress_bar=False, cwd="."
+            str(path),
+            str(target),
+            dict(parameters),
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            cwd=".",
         )
     except papermill.PapermillExecutionError as error:
         raise NotebookFailed(report(path, error)) from None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 
 import pandas as pd
 
 from rephase.errors import InputError
 from rephase.publish.files import require_text, write_formats
+from rephase.publish.markup import latex_cell, latex_text, latex_unit, markdown_text, unit_text
 
 NOT_MEASURED = "not measured"
 
@@ -36,10 +36,10 @@ class Estimate:
         If a number is NaN or infinite, ``low`` exceeds ``high``, or ``n`` is below 1.
     """
 
-    value: float
-    low: float
-    high: float
-    n: int
+    value: Real
+    low: Real
+    high: Real
+    n: Integral
 
     def __post_init__(self) -> None:
         numbers = (self.value, self.low, self.high)
@@ -59,7 +59,7 @@ class Estimate:
 
     def rounded(self) -> tuple[str, str, str]:
         """Value, low and high as text, all rounded to the same decimal."""
-        return tuple(rounded(number, self.decimals) for number in (self.value, self.low, self.high))
+        return tuple(rounded(float(number), self.decimals) for number in (self.value, self.low, self.high))
 
     def __str__(self) -> str:
         value, low, high = self.rounded()
@@ -204,7 +204,7 @@ def _markdown(body: pd.DataFrame, heads: list[tuple[str, str]], numeric: list[bo
 def _latex(
     body: pd.DataFrame, heads: list[tuple[str, str]], numeric: list[bool], caption: str, label: str
 ) -> str:
-    shown = body.map(_latex_cell)
+    shown = body.map(latex_cell)
     shown.columns = [latex_text(head) + (f" ({latex_unit(unit)})" if unit else "") for head, unit in heads]
     return shown.style.hide(axis="index").to_latex(
         column_format="".join("r" if number else "l" for number in numeric),
@@ -213,81 +213,4 @@ def _latex(
         position="tbp",
         position_float="centering",
         hrules=True,
-    )
-
-
-def unit_text(unit: str) -> str:
-    """Return a unit for the screen: ``e/A^2`` as ``e/Å²``."""
-    raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-    return re.sub(r"\^(-?\d+)", lambda m: m[1].translate(raised), re.sub(r"\bA\b", "Å", unit))
-
-
-def latex_unit(unit: str) -> str:
-    r"""Return a unit for LaTeX: ``e/A^2`` as ``e/\AA{}$^{2}$``."""
-    parts = re.split(r"\^(-?\d+)", re.sub(r"\bA\b", "Å", unit))
-    return "".join(f"$^{{{part}}}$" if i % 2 else latex_text(part) for i, part in enumerate(parts))
-
-
-def markdown_text(text: str) -> str:
-    """Return text that Markdown shows as it stands, on one line."""
-    return re.sub(r"([\\`*_<|~])", r"\\\1", " ".join(text.split()))
-
-
-LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": "$<$",
-    ">": "$>$",
-    "|": "$|$",
-    "Å": r"\AA{}",
-    "°": r"$^{\circ}$",
-    "²": "$^{2}$",
-    "³": "$^{3}$",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "µ": r"$\mu$",
-    "−": "$-$",
-    "–": "--",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "≈": r"$\approx$",
-    "√": r"$\surd$",
-    "∞": r"$\infty$",
-    "α": r"$\alpha$",
-    "β": r"$\beta$",
-    "γ": r"$\gamma$",
-    "δ": r"$\delta$",
-    "Δ": r"$\Delta$",
-    "λ": r"$\lambda$",
-    "μ": r"$\mu$",
-    "π": r"$\pi$",
-    "σ": r"$\sigma$",
-    "φ": r"$\varphi$",
-    "χ": r"$\chi$",
-}
-
-
-def latex_text(text: str) -> str:
-    """Return text that LaTeX (pdflatex, UTF-8) prints as it stands, on one line.
-
-    Raises
-    ------
-    InputError
-        If a character is beyond Latin, Greek and the signs that tables need.
-    """
-    line = " ".join(text.split())
-    for character in line:
-        if character not in LATEX and ord(character) >= 0x180:
-            raise InputError("text for LaTeX", repr(character), "Latin or Greek letters, or signs as ± × ≤ Å")
-    return "".join(LATEX.get(character, character) for character in line)
-
-
-def _latex_cell(text: str) -> str:
-    return re.sub(
-        r"(?<![\w.])(-?)(\d+(?:\.\d+)?)(?:e([+-]\d+))?(?![\w.])",
-        lambda m: (
-            f"${m[1]}{m[2]}" + (rf" \times 10^{{{int(m[3])}}}$" if m[3] else "$") if m[1] or m[3] else m[0]
-        ),
-        latex_text(text),
     )
