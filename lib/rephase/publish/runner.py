@@ -8,6 +8,8 @@ takes its place only when the notebook has finished.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -20,6 +22,7 @@ from typing import Any
 
 import nbformat
 
+from rephase.checkpoint import VARIABLE as CHECKPOINTS
 from rephase.errors import InputError
 from rephase.publish import estimate
 from rephase.publish.files import write_json, write_text
@@ -138,14 +141,23 @@ def run(name: str, scale: str, inputs: Mapping[str, str], out: Path) -> None:
     stamp = provenance(Path("build/canonical") / f"{name}.txt", inputs, {"scale": scale} | settings)
     write_json(part / "provenance.json", stamp)
     stage = f"{name}@{scale}"
+    kept = checkpoint_folder(stage, stamp)
+    os.environ[CHECKPOINTS] = str(kept.resolve())
     print(estimate.announce(stage), flush=True)
     start = time.monotonic()
     notebook = _execute_followed(path, given, stage)
     write_text(part / "notebook.ipynb", nbformat.writes(notebook) + "\n")
     shutil.rmtree(out, ignore_errors=True)
     os.replace(part, out)
+    shutil.rmtree(kept.parent, ignore_errors=True)
     estimate.record(stage, time.monotonic() - start)
     print(f"{stage}: done in {clock(time.monotonic() - start)}, see {out}/notebook.ipynb", flush=True)
+
+
+def checkpoint_folder(stage: str, stamp: Mapping[str, Any]) -> Path:
+    """Where a stage keeps its finished parts: another folder for any other code, input or parameter."""
+    key = hashlib.sha256(json.dumps(stamp, sort_keys=True).encode()).hexdigest()[:16]
+    return Path("build/checkpoints") / stage.replace("/", "-") / key
 
 
 def stage_settings(name: str, scale: str) -> dict[str, Any]:
