@@ -25,6 +25,17 @@ ABERRATIONS = frozenset(
 FIELDS_OF_THEIR_OWN = {"C10": "defocus_angstrom", "C30": "cs_angstrom"}
 
 
+def wavelength(energy_ev: float) -> float:
+    """Relativistic de Broglie wavelength (Kirkland 2010, Eq. 2.5), in angstrom."""
+    return PLANCK_LIGHT_EV_ANGSTROM / math.sqrt(energy_ev * (2 * ELECTRON_REST_ENERGY_EV + energy_ev))
+
+
+def interaction_parameter(energy_ev: float) -> float:
+    """Interaction parameter sigma (Kirkland 2010, Eq. 5.6), in rad/(V angstrom)."""
+    rest = ELECTRON_REST_ENERGY_EV
+    return 2 * math.pi / (wavelength(energy_ev) * energy_ev) * (rest + energy_ev) / (2 * rest + energy_ev)
+
+
 class Optics(BaseModel):
     """Settings of a probe-forming microscope.
 
@@ -67,16 +78,13 @@ class Optics(BaseModel):
 
     @property
     def wavelength_angstrom(self) -> float:
-        """Relativistic de Broglie wavelength (Kirkland 2010, Eq. 2.5), in angstrom."""
-        return PLANCK_LIGHT_EV_ANGSTROM / math.sqrt(
-            self.energy_ev * (2 * ELECTRON_REST_ENERGY_EV + self.energy_ev)
-        )
+        """Relativistic de Broglie wavelength, in angstrom."""
+        return wavelength(self.energy_ev)
 
     @property
     def sigma(self) -> float:
-        """Interaction parameter (Kirkland 2010, Eq. 5.6), in rad/(V angstrom): phase = sigma V_z."""
-        rest, energy = ELECTRON_REST_ENERGY_EV, self.energy_ev
-        return 2 * math.pi / (self.wavelength_angstrom * energy) * (rest + energy) / (2 * rest + energy)
+        """Interaction parameter in rad/(V angstrom): phase = sigma V_z."""
+        return interaction_parameter(self.energy_ev)
 
     @property
     def aperture_radius(self) -> float:

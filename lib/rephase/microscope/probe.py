@@ -12,6 +12,23 @@ from rephase.microscope.grid import antialias_cutoff, frequencies
 from rephase.microscope.optics import Optics, aberration_phase, aperture
 
 
+def check_aperture(optics: Optics, pixel_angstrom: tuple[float, float]) -> None:
+    """Refuse a grid whose antialiased band does not hold the aperture.
+
+    Raises
+    ------
+    InputError
+        If the aperture reaches beyond 2/3 of the grid's Nyquist frequency.
+    """
+    if optics.aperture_radius > antialias_cutoff(pixel_angstrom):
+        limit = 1e3 * antialias_cutoff(pixel_angstrom) * optics.wavelength_angstrom
+        raise InputError(
+            "optics.semiangle_mrad",
+            f"{optics.semiangle_mrad:g} mrad on pixels of {max(pixel_angstrom):.3g} angstrom",
+            f"at most {limit:.3g} mrad (2/3 of Nyquist), or smaller pixels",
+        )
+
+
 def probe_spectrum(
     optics: Optics,
     shape: tuple[int, int],
@@ -47,13 +64,7 @@ def probe_spectrum(
         If the aperture reaches beyond the antialiased band of the grid.
     """
     pixel = (box_angstrom[0] / shape[0], box_angstrom[1] / shape[1])
-    if optics.aperture_radius > antialias_cutoff(pixel):
-        limit = 1e3 * antialias_cutoff(pixel) * optics.wavelength_angstrom
-        raise InputError(
-            "optics.semiangle_mrad",
-            f"{optics.semiangle_mrad:g} mrad on pixels of {max(pixel):.3g} angstrom",
-            f"at most {limit:.3g} mrad (2/3 of Nyquist), or smaller pixels",
-        )
+    check_aperture(optics, pixel)
     ky, kx = frequencies(shape, pixel, torch.float64, device)
     edge = (1 / box_angstrom[0], 1 / box_angstrom[1]) if soft else None
     amplitude = aperture(optics, ky, kx, edge)
