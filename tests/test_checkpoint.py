@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rephase.checkpoint import VARIABLE, read_arrays, resume, write_arrays
+from rephase.checkpoint import VARIABLE, resume
 
 
 def test_a_finished_part_is_not_computed_again(tmp_path, monkeypatch):
@@ -24,11 +24,3 @@ def test_nothing_is_kept_outside_the_runner(monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
     assert resume("a", lambda: {"x": np.ones(1)})["x"] == 1
     assert resume("a", lambda: {"x": np.zeros(1)})["x"] == 0
-
-
-def test_two_writes_are_the_same_bytes(tmp_path):
-    arrays = {"b/c": np.eye(3), "a": np.arange(4)}
-    for name in ("one.h5", "two.h5"):
-        write_arrays(tmp_path / name, arrays)
-    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
-    assert read_arrays(tmp_path / "one.h5").keys() == arrays.keys()

@@ -1,0 +1,142 @@
+"""Scans of one specimen under several optics, from one set of frozen phonons.
+
+Potentials and displacements are abTEM's; the waves pass through them by
+:mod:`rephase.microscope.multislice`, on the GPU where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from ase import Atoms
+from jaxtyping import Float
+
+from rephase.measurement import Scan
+from rephase.microscope.field import Field
+from rephase.microscope.multislice import scan_4d
+from rephase.microscope.optics import Optics
+from rephase.microscope.simulate import potential_slices
+from rephase.microscope.simulation import Simulation
+
+
+def default_device() -> str:
+    """``cuda`` where there is a GPU, ``cpu`` elsewhere."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def positions(field: Field) -> Float[torch.Tensor, "slow fast 2"]:
+    """Probe positions over one period, in angstrom."""
+    axes = [torch.arange(n) * s for n, s in zip(field.scan_shape, field.step_angstrom, strict=True)]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).double()
+
+
+def scan_of(
+    patterns: Float[torch.Tensor, "slow fast row col"], field: Field, optics: Optics, lineage: Mapping
+) -> Scan:
+    """Patterns with the calibration of their field."""
+    return Scan(
+        patterns.cpu().numpy(),
+        field.step_angstrom,
+        field.detector_pixel_mrad(optics),
+        lineage=lineage,
+    )
+
+
+def acquire(
+    atoms: Atoms,
+    optics: Mapping[str, Optics],
+    field: Field,
+    simulation: Simulation,
+    device: str | None = None,
+) -> tuple[dict[str, Scan], Float[np.ndarray, "row col"]]:
+    """Noise-free scans of a specimen, one for each optics, and the truth they should show.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        In an orthogonal cell, periodic along its first two axes.
+    optics : mapping
+        Name of each scan -> its optics, all at one energy.
+    field : Field
+        Sampling of the cell.
+    simulation : Simulation
+        Slices and frozen phonons; its ``gpts`` must be the field's.
+    device : str, optional
+        torch device; the GPU where there is one.
+
+    Returns
+    -------
+    scans : dict of Scan
+        Fractions of the beam, averaged over the phonon configurations.
+    truth : array (row, col)
+        Mean projected phase ``sigma V_z`` over the configurations, in rad, on the
+        grid of the wave.
+
+    Raises
+    ------
+    InputError
+        As :func:`rephase.microscope.multislice.scan_4d`.
+    """
+    device = device or default_device()
+    at = positions(field)
+    count = simulation.configurations
+    patterns = {name: torch.zeros(*field.scan_shape, *field.detector_shape, device=device) for name in optics}
+    projected = np.zeros(field.gpts)
+    for index in range(count):
+        slices, thicknesses = potential_slices(atoms, simulation, index)
+        projected += slices.sum(0, dtype=np.float64) / count
+        stack = torch.as_tensor(slices, device=device)[None]
+        for name, lens in optics.items():
+            patterns[name] += (
+                scan_4d(stack, thicknesses.tolist(), lens, field.box_angstrom, at, field.detector_shape)
+                / count
+            )
+    lineage = {
+        "formula": atoms.get_chemical_formula(),
+        "phonon_configurations": count,
+        "seed": simulation.seed,
+    }
+    scans = {name: scan_of(patterns[name], field, lens, lineage) for name, lens in optics.items()}
+    sigma = next(iter(optics.values())).sigma
+    return scans, sigma * projected
+
+
+def acquire_phase_object(
+    phase: Float[np.ndarray, "row col"],
+    optics: Mapping[str, Optics],
+    field: Field,
+    device: str | None = None,
+) -> dict[str, Scan]:
+    """Noise-free scans of a pure phase object without thickness.
+
+    Parameters
+    ----------
+    phase : array (row, col)
+        In rad, on the grid of the wave.
+    optics, field, device
+        As for `acquire`.
+    """
+    device, thin = device or default_device(), 1e-6
+    scans = {}
+    for name, lens in optics.items():
+        slices = torch.as_tensor(phase / lens.sigma, dtype=torch.float32, device=device)[None, None]
+        patterns = scan_4d(slices, thin, lens, field.box_angstrom, positions(field), field.detector_shape)
+        scans[name] = scan_of(patterns, field, lens, {"object": "phase object"})
+    return scans
+
+
+def white_noise_phase(field: Field, rms_rad: float, cutoff: float, seed: int) -> Float[np.ndarray, "row col"]:
+    """A phase whose power is the same at every frequency below ``cutoff`` (1/angstrom) and 0 above."""
+    noise = np.random.default_rng(seed).standard_normal(field.gpts)
+    frequency = np.hypot(
+        *np.meshgrid(
+            *(np.fft.fftfreq(n, p) for n, p in zip(field.gpts, field.pixel_angstrom, strict=True)),
+            indexing="ij",
+        )
+    )
+    spectrum = np.fft.fft2(noise)
+    phases = spectrum / np.abs(spectrum)
+    band = np.fft.ifft2(phases * ((frequency <= cutoff) & (frequency > 0))).real
+    return band * rms_rad / band.std()

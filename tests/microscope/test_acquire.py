@@ -1,0 +1,56 @@
+"""Scans from one set of frozen phonons agree with abTEM's own."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from rephase.microscope.acquire import acquire, acquire_phase_object, white_noise_phase
+from rephase.microscope.field import sample
+from rephase.microscope.optics import Optics
+from rephase.microscope.simulate import simulate_scan, true_phase
+from rephase.microscope.simulation import Simulation
+
+LENS = Optics(energy_ev=300e3, semiangle_mrad=20)
+OPTICS = {"focus": LENS, "defocus": LENS.model_copy(update={"defocus_angstrom": 60.0})}
+PLACES = [(0, 0, 0.25), (0.5, 0.5, 0.75), (0.5, 0.5, 0.25), (0.5, 0, 0.75), (0, 0.5, 0.75)]
+SLAB = Atoms("SrTiO3", scaled_positions=PLACES, cell=[3.905] * 3, pbc=True) * (1, 1, 2)
+FIELD = sample((3.905, 3.905), LENS, 1.0, 0.1, 40.0)
+SIMULATION = Simulation(FIELD.gpts, slice_angstrom=1.9525, thermal_rms_angstrom=0.08, configurations=2)
+
+
+@pytest.fixture(scope="module")
+def acquired():
+    return acquire(SLAB, OPTICS, FIELD, SIMULATION, device="cpu")
+
+
+@pytest.mark.parametrize("name", OPTICS)
+def test_the_scan_is_abtems(acquired, name):
+    expected = simulate_scan(SLAB, OPTICS[name], SIMULATION, FIELD.scan_shape, FIELD.detector_shape)
+    scan = acquired[0][name]
+    difference = np.linalg.norm(scan.load() - expected.load()) / np.linalg.norm(expected.load())
+    assert difference < 1e-4
+    assert scan.pixel_mrad == pytest.approx(expected.pixel_mrad)
+    assert scan.step_angstrom == pytest.approx(expected.step_angstrom)
+
+
+def test_the_truth_is_the_projected_potential(acquired):
+    expected = true_phase(SLAB, LENS.energy_ev, SIMULATION)
+    assert np.abs(acquired[1] - expected).max() < 1e-3 * expected.max()
+
+
+def test_a_phase_object_without_phase_gives_the_bright_field_disc():
+    scan = acquire_phase_object(np.zeros(FIELD.gpts), {"focus": LENS}, FIELD, device="cpu")["focus"]
+    patterns = scan.load()
+    assert patterns.sum((2, 3)) == pytest.approx(np.ones(FIELD.scan_shape), abs=1e-5)
+    assert np.allclose(patterns, patterns[0, 0], atol=1e-7)
+
+
+def test_white_noise_is_white_below_the_cutoff_and_nothing_above():
+    field = sample((20.0, 20.0), LENS, 0.25, 0.1, 40.0)
+    noise = white_noise_phase(field, 0.03, 2.0, seed=1)
+    power = np.abs(np.fft.fft2(noise)) ** 2
+    frequency = np.hypot(*np.meshgrid(*(np.fft.fftfreq(n, 0.1) for n in field.gpts), indexing="ij"))
+    inside = power[(frequency > 0) & (frequency < 1.99)]
+    assert noise.std() == pytest.approx(0.03)
+    assert inside.std() < 1e-6 * inside.mean()
+    assert power[frequency > 2.01].max() < 1e-12 * inside.mean()
