@@ -7,6 +7,7 @@ Potentials and displacements are abTEM's; the waves pass through them by
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,15 +34,13 @@ def positions(field: Field) -> Float[torch.Tensor, "slow fast 2"]:
 
 
 def scan_of(
-    patterns: Float[torch.Tensor, "slow fast row col"], field: Field, optics: Optics, lineage: Mapping
+    patterns: Float[np.ndarray, "slow fast row col"],
+    field: Field,
+    optics: Optics,
+    lineage: Mapping[str, Any],
 ) -> Scan:
     """Patterns with the calibration of their field."""
-    return Scan(
-        patterns.cpu().numpy(),
-        field.step_angstrom,
-        field.detector_pixel_mrad(optics),
-        lineage=lineage,
-    )
+    return Scan(patterns, field.step_angstrom, field.detector_pixel_mrad(optics), lineage=dict(lineage))
 
 
 def acquire(
@@ -50,7 +49,7 @@ def acquire(
     field: Field,
     simulation: Simulation,
     device: str | None = None,
-) -> tuple[dict[str, Scan], Float[np.ndarray, "row col"]]:
+) -> dict[str, np.ndarray]:
     """Noise-free scans of a specimen, one for each optics, and the truth they should show.
 
     Parameters
@@ -68,11 +67,10 @@ def acquire(
 
     Returns
     -------
-    scans : dict of Scan
-        Fractions of the beam, averaged over the phonon configurations.
-    truth : array (row, col)
-        Mean projected phase ``sigma V_z`` over the configurations, in rad, on the
-        grid of the wave.
+    dict of array
+        For each optics the patterns (slow, fast, row, col) in fractions of the beam,
+        averaged over the phonon configurations; and as ``phase`` (row, col) their mean
+        projected phase ``sigma V_z`` in rad, on the grid of the wave.
 
     Raises
     ------
@@ -93,14 +91,8 @@ def acquire(
                 scan_4d(stack, thicknesses.tolist(), lens, field.box_angstrom, at, field.detector_shape)
                 / count
             )
-    lineage = {
-        "formula": atoms.get_chemical_formula(),
-        "phonon_configurations": count,
-        "seed": simulation.seed,
-    }
-    scans = {name: scan_of(patterns[name], field, lens, lineage) for name, lens in optics.items()}
     sigma = next(iter(optics.values())).sigma
-    return scans, sigma * projected
+    return {name: seen.cpu().numpy() for name, seen in patterns.items()} | {"phase": sigma * projected}
 
 
 def acquire_phase_object(
@@ -108,8 +100,8 @@ def acquire_phase_object(
     optics: Mapping[str, Optics],
     field: Field,
     device: str | None = None,
-) -> dict[str, Scan]:
-    """Noise-free scans of a pure phase object without thickness.
+) -> dict[str, np.ndarray]:
+    """Noise-free scans of a pure phase object without thickness, as `acquire` returns them.
 
     Parameters
     ----------
@@ -119,11 +111,11 @@ def acquire_phase_object(
         As for `acquire`.
     """
     device, thin = device or default_device(), 1e-6
-    scans = {}
+    scans = {"phase": phase}
     for name, lens in optics.items():
         slices = torch.as_tensor(phase / lens.sigma, dtype=torch.float32, device=device)[None, None]
-        patterns = scan_4d(slices, thin, lens, field.box_angstrom, positions(field), field.detector_shape)
-        scans[name] = scan_of(patterns, field, lens, {"object": "phase object"})
+        seen = scan_4d(slices, thin, lens, field.box_angstrom, positions(field), field.detector_shape)
+        scans[name] = seen.cpu().numpy()
     return scans
 
 
