@@ -20,7 +20,8 @@ from rephase.microscope.multislice import (
 from rephase.microscope.optics import Optics
 from rephase.microscope.probe import probe
 
-OPTICS = Optics(energy_ev=200e3, semiangle_mrad=20.0, defocus_angstrom=80.0)
+ENERGY = 200e3
+OPTICS = Optics(energy_ev=ENERGY, semiangle_mrad=20.0, defocus_angstrom=80.0)
 LATTICE = 3.905
 BOX = (2 * LATTICE, 2 * LATTICE)
 GRID = (64, 64)
@@ -64,14 +65,14 @@ def smooth_slices(count, depth=40.0, shape=(24, 32), height=15.0):
 
 
 def smooth_wave(shape=(24, 32)):
-    gun = Optics(energy_ev=OPTICS.energy_ev, semiangle_mrad=4.0, defocus_angstrom=80.0)
+    gun = Optics(energy_ev=ENERGY, semiangle_mrad=4.0, defocus_angstrom=80.0)
     return probe(gun, shape, BOX, dtype=torch.complex128)
 
 
 def inner_noise(shape=(24, 32), seed=0):
     """A random wave inside the flat part of the antialiased band."""
     noise = torch.randn(*shape, dtype=torch.complex128, generator=torch.Generator().manual_seed(seed))
-    return torch.fft.ifft2(torch.fft.fft2(noise) * (propagator(shape, 0.0, OPTICS, BOX).abs() == 1))
+    return torch.fft.ifft2(torch.fft.fft2(noise) * (propagator(shape, 0.0, ENERGY, BOX).abs() == 1))
 
 
 def l2(ours, theirs):
@@ -79,9 +80,7 @@ def l2(ours, theirs):
 
 
 def abtem_probe(potential):
-    beam = abtem.Probe(
-        energy=OPTICS.energy_ev, semiangle_cutoff=OPTICS.semiangle_mrad, defocus=OPTICS.defocus_angstrom
-    )
+    beam = abtem.Probe(energy=ENERGY, semiangle_cutoff=OPTICS.semiangle_mrad, defocus=OPTICS.defocus_angstrom)
     beam.grid.match(potential)
     return beam
 
@@ -93,7 +92,7 @@ def test_exit_waves_equal_abtem(potential, slices, dtype):
     scan = abtem.CustomScan(at.numpy())
     theirs = abtem_probe(potential).multislice(potential, scan=scan).compute().array
     waves = probe(OPTICS, GRID, BOX, at, dtype=dtype.to_complex())
-    ours = multislice(waves, slices[:, None].to(dtype), LATTICE / 2, OPTICS, BOX).numpy()
+    ours = multislice(waves, slices[:, None].to(dtype), LATTICE / 2, ENERGY, BOX).numpy()
     ours = ours * np.linalg.norm(theirs[0, 0]) / np.linalg.norm(ours[0, 0])
     assert ours.dtype == (np.complex64 if dtype == torch.float32 else np.complex128)
     assert l2(abs(ours) ** 2, abs(theirs) ** 2) < 1e-4
@@ -111,15 +110,15 @@ def test_scan_equals_abtem_with_frozen_phonons(potential, slices):
 
 
 def test_plane_wave_equals_abtem(potential, slices):
-    wave = abtem.PlaneWave(energy=OPTICS.energy_ev)
+    wave = abtem.PlaneWave(energy=ENERGY)
     theirs = wave.multislice(potential).compute().array
-    ours = multislice(torch.ones(GRID, dtype=torch.complex64), slices, LATTICE / 2, OPTICS, BOX)
+    ours = multislice(torch.ones(GRID, dtype=torch.complex64), slices, LATTICE / 2, ENERGY, BOX)
     assert l2(ours.abs() ** 2, abs(theirs) ** 2) < 1e-4
 
 
 def test_attraction_advances_the_phase():
     volts, _ = smooth_slices(1, height=0.5)
-    ours = transmission(volts, OPTICS, BOX)
+    ours = transmission(volts, ENERGY, BOX)
     assert OPTICS.sigma > 0
     torch.testing.assert_close(torch.angle(ours), OPTICS.sigma * volts, atol=1e-9, rtol=0)
     torch.testing.assert_close(ours.abs(), torch.ones_like(volts), atol=1e-9, rtol=0)
@@ -132,7 +131,7 @@ def test_parseval_of_the_detector():
 
 def test_electrons_are_conserved_within_the_band():
     wave, (volts, dz) = smooth_wave(), smooth_slices(40)
-    leaving = multislice(wave, volts, dz, OPTICS, BOX)
+    leaving = multislice(wave, volts, dz, ENERGY, BOX)
     assert float(diffraction(wave).sum()) == pytest.approx(1, abs=1e-12)
     assert float(diffraction(leaving).sum()) == pytest.approx(1, abs=1e-9)
     assert not torch.allclose(leaving, wave, atol=1e-3)
@@ -145,7 +144,7 @@ def test_no_pattern_holds_more_than_the_beam(slices):
 
 def test_no_thickness_is_a_phase_object():
     wave, (volts, _) = smooth_wave(), smooth_slices(8)
-    leaving = multislice(wave, volts, 1e-9, OPTICS, BOX)
+    leaving = multislice(wave, volts, 1e-9, ENERGY, BOX)
     torch.testing.assert_close(leaving, wave * torch.exp(1j * OPTICS.sigma * volts.sum(0)), atol=1e-9, rtol=0)
 
 
@@ -155,9 +154,9 @@ def test_order_in_slice_thickness():
     errors = {1: [], 2: []}
     for count in (1024, 16, 32, 64):
         volts, dz = smooth_slices(count)
-        plain = multislice(wave, volts, dz, OPTICS, BOX)
-        centred = multislice(propagate(wave, dz / 2, OPTICS, BOX), volts, dz, OPTICS, BOX)
-        centred = propagate(centred, -dz / 2, OPTICS, BOX)
+        plain = multislice(wave, volts, dz, ENERGY, BOX)
+        centred = multislice(propagate(wave, dz / 2, ENERGY, BOX), volts, dz, ENERGY, BOX)
+        centred = propagate(centred, -dz / 2, ENERGY, BOX)
         if exact is None:
             exact = centred
         errors[1].append(float(torch.linalg.norm(plain - exact)))
@@ -176,7 +175,7 @@ def test_reciprocity(source, detector):
     def scattered(start, end, volts):
         spectrum = torch.zeros(24, 32, dtype=torch.complex128)
         spectrum[start] = 1
-        return diffraction(multislice(torch.fft.ifft2(spectrum), volts, 7.0, OPTICS, BOX))[
+        return diffraction(multislice(torch.fft.ifft2(spectrum), volts, 7.0, ENERGY, BOX))[
             end[0] + 12, end[1] + 16
         ]
 
@@ -195,17 +194,17 @@ def test_free_space_spreads_a_gaussian_as_the_closed_form():
     axis = torch.arange(96, dtype=torch.float64) * 0.25 - 12.0
     r2 = axis[:, None] ** 2 + axis**2
     q = s2 + 1j * OPTICS.wavelength_angstrom * distance / (2 * math.pi)
-    ours = propagate(torch.exp(-r2 / (2 * s2)).to(torch.complex128), distance, OPTICS, box)
+    ours = propagate(torch.exp(-r2 / (2 * s2)).to(torch.complex128), distance, ENERGY, box)
     torch.testing.assert_close(ours, s2 / q * torch.exp(-r2 / (2 * q)), atol=1e-6, rtol=0)
 
 
 def test_adjoint_of_propagation_is_propagation_back():
     one, other = (torch.randn(24, 32, dtype=torch.complex128) for _ in range(2))
-    there = torch.vdot(other.flatten(), propagate(one, 90.0, OPTICS, BOX).flatten())
-    back = torch.vdot(propagate(other, -90.0, OPTICS, BOX).flatten(), one.flatten())
+    there = torch.vdot(other.flatten(), propagate(one, 90.0, ENERGY, BOX).flatten())
+    back = torch.vdot(propagate(other, -90.0, ENERGY, BOX).flatten(), one.flatten())
     torch.testing.assert_close(there, back)
     wave = inner_noise()
-    torch.testing.assert_close(propagate(propagate(wave, 90.0, OPTICS, BOX), -90.0, OPTICS, BOX), wave)
+    torch.testing.assert_close(propagate(propagate(wave, 90.0, ENERGY, BOX), -90.0, ENERGY, BOX), wave)
 
 
 def test_a_phase_ramp_moves_the_pattern_towards_plus_k():
@@ -227,7 +226,7 @@ def test_scan_equals_one_probe_at_a_time(slices):
     """In batches of any size, from waves of `probe` or within the scan."""
     patterns = scan_4d(slices[:1], LATTICE / 2, OPTICS, BOX, positions(), DETECTOR, batch=3)
     for at, pattern in zip(positions().reshape(-1, 2), patterns.reshape(-1, *DETECTOR), strict=True):
-        exit_wave = multislice(probe(OPTICS, GRID, BOX, at[None]), slices[0], LATTICE / 2, OPTICS, BOX)
+        exit_wave = multislice(probe(OPTICS, GRID, BOX, at[None]), slices[0], LATTICE / 2, ENERGY, BOX)
         expected = diffraction(exit_wave, DETECTOR)[0]
         torch.testing.assert_close(pattern, expected, atol=1e-5 * float(expected.max()), rtol=0)
 
@@ -257,17 +256,17 @@ def test_float32_follows_float64(slices):
 def test_a_repeating_cell_is_given_once():
     wave, (volts, dz) = smooth_wave(), smooth_slices(4)
     thicknesses = [dz, 2 * dz, dz, 3 * dz]
-    once = multislice(wave, volts, thicknesses, OPTICS, BOX, repeats=3)
-    spelled_out = multislice(wave, volts.repeat(3, 1, 1), 3 * thicknesses, OPTICS, BOX)
+    once = multislice(wave, volts, thicknesses, ENERGY, BOX, repeats=3)
+    spelled_out = multislice(wave, volts.repeat(3, 1, 1), 3 * thicknesses, ENERGY, BOX)
     torch.testing.assert_close(once, spelled_out)
 
 
 def test_averages_over_configurations(slices):
     """Incoherent: the mean of intensities; coherent: the intensity of the mean wave, which is less."""
-    at, rest = positions().reshape(-1, 2), (LATTICE / 2, OPTICS, BOX)
-    waves = multislice(probe(OPTICS, GRID, BOX, at), slices[:, None], *rest)
-    incoherent = scan_4d(slices, *rest, at, GRID)
-    coherent = scan_4d(slices, *rest, at, GRID, average="coherent")
+    at = positions().reshape(-1, 2)
+    waves = multislice(probe(OPTICS, GRID, BOX, at), slices[:, None], LATTICE / 2, ENERGY, BOX)
+    incoherent = scan_4d(slices, LATTICE / 2, OPTICS, BOX, at, GRID)
+    coherent = scan_4d(slices, LATTICE / 2, OPTICS, BOX, at, GRID, average="coherent")
     torch.testing.assert_close(incoherent, diffraction(waves).mean(0), atol=1e-8, rtol=1e-4)
     torch.testing.assert_close(coherent, diffraction(waves.mean(0)), atol=1e-8, rtol=1e-4)
     assert (coherent.sum((-2, -1)) < incoherent.sum((-2, -1))).all()
@@ -275,14 +274,14 @@ def test_averages_over_configurations(slices):
 
 def test_gradients():
     """With respect to the slices and the incident wave, and of a whole scan."""
-    optics = Optics(energy_ev=200e3, semiangle_mrad=8.0)
+    optics = Optics(energy_ev=ENERGY, semiangle_mrad=8.0)
     generator = torch.Generator().manual_seed(0)
     volts = 100 * torch.rand(2, 3, 6, 5, dtype=torch.float64, generator=generator)
     wave = torch.randn(1, 6, 5, dtype=torch.complex128, generator=generator)
     volts.requires_grad_(), wave.requires_grad_()
 
     def pattern(volts, wave):
-        return diffraction(multislice(wave, volts, [2.0, 3.0, 4.0], optics, (5.0, 4.0), repeats=2))
+        return diffraction(multislice(wave, volts, [2.0, 3.0, 4.0], ENERGY, (5.0, 4.0), repeats=2))
 
     def scan(volts, average):
         at = torch.tensor([[0.3, 1.7], [2.0, 0.1]], dtype=torch.float64)
@@ -305,7 +304,7 @@ BAD = {
         "detector_shape: found .65, 64., expected 1 to 64 pixels",
     ),
     "disc cut": ({"detector_shape": (42, 8)}, "to hold the bright-field disc"),
-    "aperture": ({"optics": Optics(energy_ev=200e3, semiangle_mrad=80.0)}, "optics.semiangle_mrad"),
+    "aperture": ({"optics": Optics(energy_ev=ENERGY, semiangle_mrad=80.0)}, "optics.semiangle_mrad"),
     "position": (
         {"positions_angstrom": torch.tensor([[0.0, math.nan]])},
         "positions_angstrom: found 1 values",

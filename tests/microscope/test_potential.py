@@ -15,9 +15,9 @@ from rephase.errors import InputError
 from rephase.microscope.grid import fourier_resample, fourier_shift
 from rephase.microscope.potential import (
     VOLTS_PER_SCATTERING_FACTOR,
-    projected_potential,
     scattering_factor,
     slice_thicknesses,
+    sliced_potential,
 )
 from scipy.integrate import trapezoid
 from scipy.special import j0
@@ -28,7 +28,7 @@ SHAPE = (45, 51)  # odd: no frequency stands for both signs, so shifts are exact
 
 def one_atom(at, shape=SHAPE, number=14, box=BOX):
     positions = torch.tensor([[at]], dtype=torch.float64)
-    return projected_potential(positions, torch.tensor([number]), box, shape, [box[2]], torch.float64)[0, 0]
+    return sliced_potential(positions, torch.tensor([number]), box, shape, [box[2]], torch.float64)[0, 0]
 
 
 def random_atoms(count=9, seed=0, batch=1):
@@ -70,7 +70,7 @@ def test_equals_abtem_on_whole_pixels():
     theirs = abtem.Potential(atoms, gpts=shape, slice_thickness=2.0, projection="infinite")
     assert theirs.slice_thickness == pytest.approx(thicknesses)
     spectrum = np.fft.fft2(theirs.build().compute().array) * sinc(shape, tuple(pixel)) / pixel.prod()
-    ours = projected_potential(
+    ours = sliced_potential(
         torch.from_numpy(positions), torch.from_numpy(numbers), BOX, shape, thicknesses, torch.float64
     )
     theirs = np.fft.ifft2(spectrum).real
@@ -81,9 +81,7 @@ def test_abtem_converges_to_ours_between_pixels():
     """abTEM spreads an atom over four pixels: on finer grids its error falls as the pixel squared."""
     shape, (positions, numbers) = (31, 39), random_atoms(40)
     atoms = ase.Atoms(numbers, positions[0], cell=BOX, pbc=True)
-    ours = projected_potential(torch.from_numpy(positions), torch.from_numpy(numbers), BOX, shape, [BOX[2]])[
-        0
-    ]
+    ours = sliced_potential(torch.from_numpy(positions), torch.from_numpy(numbers), BOX, shape, [BOX[2]])[0]
     errors = []
     for finer in (3, 6, 12):
         gpts = (finer * shape[0], finer * shape[1])
@@ -121,27 +119,35 @@ def test_sub_pixel_shift_is_a_fourier_shift(shift_px):
 @pytest.mark.parametrize("shape", [(45, 51), (44, 50), (44, 51)])
 def test_mirrored_atoms_give_the_mirrored_potential(shape):
     positions, numbers = random_atoms()
-    one = projected_potential(torch.from_numpy(positions), torch.from_numpy(numbers), BOX, shape, [BOX[2]])
+    one = sliced_potential(torch.from_numpy(positions), torch.from_numpy(numbers), BOX, shape, [BOX[2]])
     mirrored = torch.from_numpy(positions * [-1, 1, 1])
-    other = projected_potential(mirrored, torch.from_numpy(numbers), BOX, shape, [BOX[2]])
+    other = sliced_potential(mirrored, torch.from_numpy(numbers), BOX, shape, [BOX[2]])
     torch.testing.assert_close(other.roll(-1, 2).flip(2), one, atol=1e-4, rtol=1e-4)
 
 
-def test_periodic_in_all_directions():
+def test_periodic_in_the_plane():
     positions, numbers = random_atoms()
-    wrapped = positions + np.array([1, -2, 3]) * BOX
+    moved = positions + np.array([1, -2, 0]) * BOX
     arguments = torch.from_numpy(numbers), BOX, SHAPE, slice_thicknesses(BOX[2], 2.0), torch.float64
     torch.testing.assert_close(
-        projected_potential(torch.from_numpy(wrapped), *arguments),
-        projected_potential(torch.from_numpy(positions), *arguments),
+        sliced_potential(torch.from_numpy(moved), *arguments),
+        sliced_potential(torch.from_numpy(positions), *arguments),
     )
+
+
+def test_atoms_beyond_a_surface_stay_in_the_outermost_slice():
+    """As a displacement out of the surface leaves them: they do not reappear on the other side."""
+    inside = torch.tensor([[[1.0, 2.0, 0.1], [4.0, 3.0, 7.9]]], dtype=torch.float64)
+    outside = inside + torch.tensor([[0, 0, -0.3], [0, 0, 0.3]])
+    arguments = torch.tensor([6, 8]), BOX, SHAPE, [3.0, 5.0]
+    torch.testing.assert_close(sliced_potential(outside, *arguments), sliced_potential(inside, *arguments))
 
 
 def test_each_slice_holds_its_own_atoms():
     """A slice's integral is the sum of f(0) of the atoms between its faces, batch by batch."""
     positions, numbers = random_atoms(30, batch=3)
     thicknesses = (1.0, 2.5, 0.5, 4.0)
-    slices = projected_potential(
+    slices = sliced_potential(
         torch.from_numpy(positions), torch.from_numpy(numbers), BOX, SHAPE, thicknesses, torch.float64
     )
     volts = {
@@ -159,17 +165,17 @@ def test_each_slice_holds_its_own_atoms():
 
 def test_a_nucleus_on_a_face_belongs_to_the_later_slice():
     positions = torch.tensor([[[1.0, 1.0, 2.0]]], dtype=torch.float64)
-    slices = projected_potential(positions, torch.tensor([6]), BOX, SHAPE, [2.0, 6.0])
+    slices = sliced_potential(positions, torch.tensor([6]), BOX, SHAPE, [2.0, 6.0])
     assert slices[0, 0].abs().max() == 0 and slices[0, 1].max() > 0
 
 
 def test_batch_equals_one_by_one_and_float32_float64():
     positions, numbers = random_atoms(12, batch=3)
     rest = torch.from_numpy(numbers), BOX, (44, 50), slice_thicknesses(BOX[2], 2.0)
-    together = projected_potential(torch.from_numpy(positions), *rest)
+    together = sliced_potential(torch.from_numpy(positions), *rest)
     assert together.dtype == torch.float32
     for configuration, slices in zip(torch.from_numpy(positions), together, strict=True):
-        alone = projected_potential(configuration[None], *rest, torch.float64)[0]
+        alone = sliced_potential(configuration[None], *rest, torch.float64)[0]
         assert alone.dtype == torch.float64
         torch.testing.assert_close(slices.double(), alone, atol=2e-6 * float(alone.max()), rtol=0)
 
@@ -180,7 +186,7 @@ def test_gradient_with_respect_to_positions():
     depth = torch.from_numpy(positions[..., 2:])
 
     def potential(plane):
-        return projected_potential(
+        return sliced_potential(
             torch.cat((plane, depth), -1), torch.from_numpy(numbers), BOX, (6, 5), [3.0, 5.0], torch.float64
         )
 
@@ -190,10 +196,10 @@ def test_gradient_with_respect_to_positions():
 def test_bad_input():
     positions, numbers = torch.zeros(1, 1, 3), torch.tensor([6])
     with pytest.raises(InputError, match="add up to 5 angstrom, expected the depth of the box, 8"):
-        projected_potential(positions, numbers, BOX, SHAPE, [2.0, 3.0])
+        sliced_potential(positions, numbers, BOX, SHAPE, [2.0, 3.0])
     with pytest.raises(InputError, match="positions: found a coordinate that is not finite"):
-        projected_potential(positions * torch.nan, numbers, BOX, SHAPE, [8.0])
+        sliced_potential(positions * torch.nan, numbers, BOX, SHAPE, [8.0])
     with pytest.raises(InputError, match="atomic number 110"):
-        projected_potential(positions, torch.tensor([110]), BOX, SHAPE, [8.0])
+        sliced_potential(positions, torch.tensor([110]), BOX, SHAPE, [8.0])
     with pytest.raises(InputError, match="slices of 2 angstrom in a depth of 1 angstrom"):
         slice_thicknesses(1.0, 2.0)

@@ -21,7 +21,7 @@ from jaxtyping import Complex, Float
 
 from rephase.errors import InputError
 from rephase.microscope.grid import antialias_mask, frequencies
-from rephase.microscope.optics import Optics
+from rephase.microscope.optics import Optics, interaction_parameter, wavelength
 from rephase.microscope.probe import probe_spectrum
 
 Thicknesses = float | Sequence[float]
@@ -31,7 +31,7 @@ BATCH = {"cpu": 8, "cuda": 128}  # waves at a time: on a CPU few enough to stay 
 
 
 def transmission(
-    slices: Float[torch.Tensor, "*batch row col"], optics: Optics, box_angstrom: Box
+    slices: Float[torch.Tensor, "*batch row col"], energy_ev: float, box_angstrom: Box
 ) -> Complex[torch.Tensor, "*batch row col"]:
     """Transmission functions ``exp(i sigma V)``, limited to the antialiased band.
 
@@ -39,14 +39,14 @@ def transmission(
     ----------
     slices : tensor (..., row, col)
         Projected potential of each slice, in V angstrom.
-    optics : Optics
-        Gives the interaction parameter sigma.
+    energy_ev : float
+        Energy of the beam; gives the interaction parameter sigma.
     box_angstrom : (float, float)
         Side lengths of the periodic box.
     """
     shape = tuple(slices.shape[-2:])
     mask = antialias_mask(shape, _pixel(shape, box_angstrom), dtype=slices.dtype, device=slices.device)
-    spectrum = torch.fft.fft2(torch.exp(1j * optics.sigma * slices))
+    spectrum = torch.fft.fft2(torch.exp(1j * interaction_parameter(energy_ev) * slices))
     spectrum *= mask
     return torch.fft.ifft2(spectrum)
 
@@ -54,7 +54,7 @@ def transmission(
 def propagator(
     shape: tuple[int, int],
     distance_angstrom: float,
-    optics: Optics,
+    energy_ev: float,
     box_angstrom: Box,
     dtype: torch.dtype = torch.complex64,
     device: torch.device | str | None = None,
@@ -62,19 +62,19 @@ def propagator(
     """Fresnel propagator ``M(k) exp(-i pi wavelength dz k^2)`` in FFT order, within the antialiased band."""
     pixel = _pixel(shape, box_angstrom)
     ky, kx = frequencies(shape, pixel, torch.float64, device)
-    phase = -math.pi * optics.wavelength_angstrom * distance_angstrom * (ky**2 + kx**2)
+    phase = -math.pi * wavelength(energy_ev) * distance_angstrom * (ky**2 + kx**2)
     return torch.polar(antialias_mask(shape, pixel, device=device), phase).to(dtype)
 
 
 def propagate(
     waves: Complex[torch.Tensor, "*batch row col"],
     distance_angstrom: float,
-    optics: Optics,
+    energy_ev: float,
     box_angstrom: Box,
 ) -> Complex[torch.Tensor, "*batch row col"]:
     """Let waves propagate through free space; frequencies outside the antialiased band are removed."""
     kernel = propagator(
-        tuple(waves.shape[-2:]), distance_angstrom, optics, box_angstrom, waves.dtype, waves.device
+        tuple(waves.shape[-2:]), distance_angstrom, energy_ev, box_angstrom, waves.dtype, waves.device
     )
     return torch.fft.ifft2(torch.fft.fft2(waves) * kernel)
 
@@ -83,7 +83,7 @@ def multislice(
     waves: Complex[torch.Tensor, "*#batch row col"],
     slices: Float[torch.Tensor, "*#batch slice row col"],
     thicknesses_angstrom: Thicknesses,
-    optics: Optics,
+    energy_ev: float,
     box_angstrom: Box,
     repeats: int = 1,
 ) -> Complex[torch.Tensor, "*batch row col"]:
@@ -97,8 +97,8 @@ def multislice(
         Projected potentials, in V angstrom.
     thicknesses_angstrom : float or sequence of float
         Thickness of all slices, or of each.
-    optics : Optics
-        Gives wavelength and interaction parameter.
+    energy_ev : float
+        Energy of the beam; gives wavelength and interaction parameter.
     box_angstrom : (float, float)
         Side lengths of the periodic box.
     repeats : int
@@ -111,9 +111,9 @@ def multislice(
         If thicknesses are not above 0, are not one for each slice, or repeats is
         below 1.
     """
-    steps = _propagators(slices, thicknesses_angstrom, optics, box_angstrom)
+    steps = _propagators(slices, thicknesses_angstrom, energy_ev, box_angstrom)
     _check_repeats(repeats)
-    spectrum = _pass(torch.fft.fft2(waves), transmission(slices, optics, box_angstrom), steps, repeats)
+    spectrum = _pass(torch.fft.fft2(waves), transmission(slices, energy_ev, box_angstrom), steps, repeats)
     return torch.fft.ifft2(spectrum)
 
 
@@ -178,7 +178,7 @@ def scan_4d(
     _check_finite("positions_angstrom", positions_angstrom)
     _check_repeats(repeats)
     shape = tuple(slices.shape[-2:])
-    steps = _propagators(slices, thicknesses_angstrom, optics, box_angstrom)
+    steps = _propagators(slices, thicknesses_angstrom, optics.energy_ev, box_angstrom)
     at_origin = probe_spectrum(optics, shape, box_angstrom, dtype=steps[0].dtype, device=slices.device)
     _check_detector(detector_shape, optics, box_angstrom)
     positions = positions_angstrom.reshape(-1, 2).to(slices.device, torch.float64)
@@ -187,7 +187,7 @@ def scan_4d(
     total = total if coherent else total.real.contiguous()
     size = batch or BATCH[slices.device.type]
     for configuration in slices:
-        transmissions = transmission(configuration, optics, box_angstrom)
+        transmissions = transmission(configuration, optics.energy_ev, box_angstrom)
         for start in range(0, len(positions), size):
             probes = _shifted(at_origin, positions[start : start + size], box_angstrom)
             spectra = _on_detector(_pass(probes, transmissions, steps, repeats), detector_shape)
@@ -210,7 +210,7 @@ def _pass(
 
 
 def _propagators(
-    slices: torch.Tensor, thicknesses: Thicknesses, optics: Optics, box: Box
+    slices: torch.Tensor, thicknesses: Thicknesses, energy_ev: float, box: Box
 ) -> list[torch.Tensor]:
     """The propagator of each slice; equal thicknesses share one."""
     count, shape = slices.shape[-3], tuple(slices.shape[-2:])
@@ -218,7 +218,7 @@ def _propagators(
     if len(thicknesses) != count or not all(0 < thickness < math.inf for thickness in thicknesses):
         raise InputError("thicknesses_angstrom", thicknesses, f"{count} thicknesses above 0, one a slice")
     dtype = slices.dtype.to_complex()
-    distinct = {dz: propagator(shape, dz, optics, box, dtype, slices.device) for dz in set(thicknesses)}
+    distinct = {dz: propagator(shape, dz, energy_ev, box, dtype, slices.device) for dz in set(thicknesses)}
     return [distinct[thickness] for thickness in thicknesses]
 
 

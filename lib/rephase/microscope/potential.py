@@ -72,7 +72,7 @@ def slice_thicknesses(depth_angstrom: float, slice_angstrom: float) -> tuple[flo
     return (depth_angstrom / count,) * count
 
 
-def projected_potential(
+def sliced_potential(
     positions: Float[torch.Tensor, "batch atom 3"],
     numbers: Int[torch.Tensor, " atom"],
     box_angstrom: tuple[float, float, float],
@@ -82,8 +82,8 @@ def projected_potential(
 ) -> Float[torch.Tensor, "batch slice row col"]:
     """Projected potential of each slice, in V angstrom, for a batch of atomic configurations.
 
-    Periodic in the plane; atoms outside the box are wrapped into it. Differentiable
-    with respect to the positions in the plane.
+    Periodic in the plane. Along the beam, atoms beyond a surface belong to the
+    outermost slice. Differentiable with respect to the positions in the plane.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def projected_potential(
     """
     _check(positions, box_angstrom, thicknesses_angstrom)
     slices, batch = len(thicknesses_angstrom), len(positions)
-    layer = _layer(positions[..., 2], box_angstrom[2], thicknesses_angstrom)
+    layer = _layer(positions[..., 2], thicknesses_angstrom)
     layer = layer + slices * torch.arange(batch, device=layer.device)[:, None]
     pixel = (box_angstrom[0] / shape[0], box_angstrom[1] / shape[1])
     ky, kx = frequencies(shape, pixel, torch.float64, positions.device)
@@ -135,11 +135,11 @@ def _check(positions: torch.Tensor, box: Sequence[float], thicknesses: Sequence[
 
 
 def _layer(
-    depth: Float[torch.Tensor, "batch atom"], box_depth: float, thicknesses: Sequence[float]
+    depth: Float[torch.Tensor, "batch atom"], thicknesses: Sequence[float]
 ) -> Int[torch.Tensor, "batch atom"]:
     """Index of the slice that holds each atom; an atom on a boundary belongs to the later slice."""
     boundaries = torch.tensor(thicknesses, dtype=torch.float64, device=depth.device).cumsum(0)[:-1]
-    return torch.bucketize(depth.detach().to(torch.float64) % box_depth, boundaries, right=True)
+    return torch.bucketize(depth.detach().to(torch.float64).contiguous(), boundaries, right=True)
 
 
 def _grouped(
