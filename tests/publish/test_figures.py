@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+
 from rephase.errors import InputError
 from rephase.publish import figures
 from rephase.publish.figures import (
@@ -59,9 +60,12 @@ def test_scale_bar_has_the_length_it_states(ax, pixel, text, length):
 
 
 def test_oblong_pixels_keep_the_shape_of_the_specimen(ax):
-    image = show_image(ax, lattice()[:, :32], (0.1, 0.4))
+    image = show_image(ax, lattice()[:, :32], (0.1, 0.8))
     left, right, bottom, top = image.get_extent()
-    assert (right - left, bottom - top) == pytest.approx((12.8, 6.4))
+    assert (right - left, bottom - top) == pytest.approx((25.6, 6.4))
+    drawn, stated = scale_bar(ax)
+    assert stated == "5 Å"
+    assert drawn == pytest.approx(5 / 25.6)
 
 
 def test_pattern_and_spectrum_have_scale_bars_in_their_own_units(ax):
