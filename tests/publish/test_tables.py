@@ -10,8 +10,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from matplotlib.mathtext import MathTextParser
+
 from rephase.errors import InputError
-from rephase.publish.markup import latex_text, latex_unit, markdown_text, unit_text
+from rephase.publish.markup import LATEX, latex_text, latex_unit, markdown_text, unit_text
 from rephase.publish.tables import NOT_MEASURED, Estimate, rounded, write_table
 
 UNITS = {"dose": "e/A^2", "MSE": "rad^2", "share": "%"}
@@ -119,6 +121,8 @@ def check_latex(source):
     bare = re.sub(r"\\[&%$#_{}]", "", source)
     assert bare.count("{") == bare.count("}")
     assert bare.count("$") % 2 == 0
+    for formula in re.findall(r"\$[^$]*\$", bare):
+        MathTextParser("path").parse(formula)
     columns = len(re.search(r"begin{tabular}{(\w+)}", source)[1])
     rows = [line for line in bare.splitlines() if line.endswith(r"\\")]
     assert rows and all(row.count("&") == columns - 1 for row in rows)
@@ -172,6 +176,12 @@ def test_units_are_spelt_for_screen_and_print():
     assert unit_text("V A") == "V Å"
     assert latex_unit("A^-1") == r"\AA{}$^{-1}$"
     assert latex_unit("%") == r"\%"
+
+
+def test_every_sign_is_a_formula_that_can_be_set():
+    for spelling in LATEX.values():
+        if spelling.startswith("$"):
+            MathTextParser("path").parse(spelling)
 
 
 def test_unprintable_characters_are_refused():

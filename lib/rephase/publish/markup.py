@@ -25,7 +25,6 @@ LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "≤": r"$\leq$",
     "≥": r"$\geq$",
     "≈": r"$\approx$",
-    "√": r"$\surd$",
     "∞": r"$\infty$",
     "α": r"$\alpha$",
     "β": r"$\beta$",
