@@ -7,6 +7,7 @@ import ase
 import numpy as np
 import pytest
 from ase.spacegroup import crystal
+
 from rephase.errors import InputError
 from rephase.microscope.grid import antialias_mask
 from rephase.microscope.optics import Optics, interaction_parameter
@@ -93,8 +94,9 @@ def test_a_configuration_depends_on_seed_and_index_only(strontium_titanate):
         np.testing.assert_array_equal(one.positions, other.positions)
     np.testing.assert_array_equal(configuration(strontium_titanate, WARM, 4).positions, many[4].positions)
     assert np.abs(many[0].positions - many[1].positions).max() > 0.05
-    other = configuration(strontium_titanate, replace(WARM, seed=5), 0)
-    assert np.abs(other.positions - many[0].positions).max() > 0.05
+    other = configuration(strontium_titanate, replace(WARM, seed=WARM.seed + 1), 0)
+    for mine in many:
+        assert np.abs(other.positions - mine.positions).max() > 0.05
 
 
 def test_displacements_have_the_rms_of_their_element(strontium_titanate):
@@ -109,6 +111,14 @@ def test_no_atom_jumps_from_the_entrance_to_the_exit_surface(strontium_titanate)
     for moved in configurations(strontium_titanate, replace(WARM, configurations=10)):
         assert np.abs(moved.positions - strontium_titanate.positions).max() < 1
         assert moved.positions[:, 2].min() >= 0 and moved.positions[:, 2].max() < A
+
+
+@pytest.mark.parametrize("height", [2.0, 3.905, 7.1])
+def test_an_atom_on_the_exit_surface_stays_in_the_last_slice(lone_atom, height):
+    atoms = lone_atom.copy()
+    atoms.cell[2, 2] = atoms.positions[0, 2] = height
+    slices, _ = potential_slices(atoms, replace(STILL, slice_angstrom=1.0))
+    np.testing.assert_array_equal(slices.any((1, 2)), [False] * (len(slices) - 1) + [True])
 
 
 def test_thermal_scans_repeat_and_average_over_configurations(strontium_titanate):
