@@ -25,6 +25,7 @@ from rephase.errors import InputError
 from rephase.measurement import Scan
 from rephase.microscope.grid import frequencies
 from rephase.microscope.optics import Optics, aberration_phase
+from rephase.phase.detect import detector_to_scan, pixel_angles
 from rephase.phase.image import PhaseImage
 from rephase.phase.py4dstem import (
     MethodSettings,
@@ -32,7 +33,6 @@ from rephase.phase.py4dstem import (
     data_cube,
     load_py4dstem,
     quiet,
-    scan_to_detector,
     unmirrored,
 )
 
@@ -85,7 +85,7 @@ def reconstruct(scan: Scan, optics: Optics, settings: ParallaxSettings | None = 
     -------
     PhaseImage
         Phase in rad, of mean 0, pixel = step / upsampling. ``details`` holds
-        ``defocus_angstrom`` and ``rotation_deg`` as found, ``error`` of each
+        ``defocus_angstrom`` as found, ``error`` of each
         alignment, and the aligned ``bright_field`` over its mean.
 
     Raises
@@ -105,14 +105,15 @@ def reconstruct(scan: Scan, optics: Optics, settings: ParallaxSettings | None = 
         if settings.align:
             _align(parallax, settings)
         bright_field = _sum_of_aligned(parallax, settings)
-    found = _found(parallax, scan) if settings.align else _known(scan, optics)
-    seen = optics.model_copy(update={"defocus_angstrom": found["defocus_angstrom"]})
+    defocus = _found_defocus(parallax, scan) if settings.align else optics.defocus_angstrom
+    seen = optics.model_copy(update={"defocus_angstrom": defocus})
     pixel = tuple(step / settings.upsampling for step in scan.step_angstrom)
-    phase = phase_from_bright_field(bright_field, pixel, seen, found["rotation_deg"], settings.wiener)
+    phase = phase_from_bright_field(bright_field, pixel, seen, detector_to_scan(scan).T, settings.wiener)
     pad = 0 if settings.periodic else round(_padding_px(scan) // 2 * settings.upsampling)
     size = [round(count * settings.upsampling) for count in scan.shape[:2]]
     over_the_scan = slice(pad, pad + size[0]), slice(pad, pad + size[1])
-    details = found | {
+    details = {
+        "defocus_angstrom": defocus,
         "error": tuple(getattr(parallax, "error_iterations", ())),
         "bright_field": bright_field[over_the_scan],
     }
@@ -127,11 +128,7 @@ def bright_field_disc(scan: Scan, optics: Optics) -> Bool[np.ndarray, "row col"]
     InputError
         If there are fewer than four.
     """
-    row, col = (
-        (np.arange(count) - centre) * pixel
-        for count, centre, pixel in zip(scan.shape[2:], scan.centre_px, scan.pixel_mrad, strict=True)
-    )
-    disc = np.hypot(row[:, None], col) <= optics.semiangle_mrad
+    disc = np.hypot(*pixel_angles(scan)) <= optics.semiangle_mrad
     if disc.sum() < 4:
         raise InputError(
             "scan.pixel_mrad", f"{disc.sum()} pixels in the bright-field disc", "4 or more, so smaller pixels"
@@ -143,12 +140,12 @@ def phase_from_bright_field(
     bright_field: Float[np.ndarray, "slow fast"],
     pixel_angstrom: tuple[float, float],
     optics: Optics,
-    rotation_deg: float,
+    to_detector: Float[np.ndarray, "2 2"],
     wiener: float,
 ) -> Float[np.ndarray, "slow fast"]:
     """Wiener estimate of a weak phase, in rad, from the aligned bright field over its mean."""
     ky, kx = (k.numpy() for k in frequencies(bright_field.shape, pixel_angstrom))
-    (rr, rs), (cr, cs) = scan_to_detector(rotation_deg)
+    (rr, rs), (cr, cs) = to_detector
     row, col = torch.as_tensor(rr * ky + rs * kx), torch.as_tensor(cr * ky + cs * kx)
     even = (aberration_phase(optics, row, col) + aberration_phase(optics, -row, -col)).numpy() / 2
     transfer = 2 * aperture_overlap(np.hypot(ky, kx) / optics.aperture_radius) * np.sin(even)
@@ -203,9 +200,7 @@ def _align(parallax: Any, settings: ParallaxSettings) -> None:
     )
 
 
-def _sum_of_aligned(
-    parallax: Any, settings: ParallaxSettings
-) -> Float[np.ndarray, "slow fast"]:
+def _sum_of_aligned(parallax: Any, settings: ParallaxSettings) -> Float[np.ndarray, "slow fast"]:
     """The aligned bright field over its mean, padding included, on the finer grid.
 
     Each image, sampled at the scan step, repeats its spectrum beyond the Nyquist
@@ -219,19 +214,17 @@ def _sum_of_aligned(
     total = np.zeros(fine, dtype=np.complex128)
     for image, (down, right) in zip(stack - stack.mean(), shifts, strict=True):
         spectrum = np.fft.fft2(image)[np.ix_(rows % image.shape[0], cols % image.shape[1])]
-        ramps = np.exp(-2j * np.pi * rows * down / image.shape[0]), np.exp(-2j * np.pi * cols * right / image.shape[1])
+        ramps = (
+            np.exp(-2j * np.pi * rows * down / image.shape[0]),
+            np.exp(-2j * np.pi * cols * right / image.shape[1]),
+        )
         total += spectrum * ramps[0][:, None] * ramps[1]
     scale = math.prod(fine) / stack.size
     return 1 + np.fft.ifft2(total).real * scale / stack.mean()
 
 
-def _known(scan: Scan, optics: Optics) -> dict[str, float]:
-    return {"defocus_angstrom": optics.defocus_angstrom, "rotation_deg": scan.rotation_deg}
-
-
-def _found(parallax: Any, scan: Scan) -> dict[str, float]:
-    """Defocus and rotation that fit the measured shifts best."""
+def _found_defocus(parallax: Any, scan: Scan) -> float:
+    """Defocus that fits the measured shifts best, in angstrom."""
     shifts = np.asarray(parallax._xy_shifts) * scan.step_angstrom
     matrix = np.linalg.lstsq(np.asarray(parallax._probe_angles), shifts, rcond=None)[0]
-    in_scan_axes = scan_to_detector(scan.rotation_deg).T @ matrix
-    return {"defocus_angstrom": float(-np.trace(in_scan_axes) / 2), "rotation_deg": scan.rotation_deg}
+    return float(-np.trace(detector_to_scan(scan).T @ matrix.T) / 2)

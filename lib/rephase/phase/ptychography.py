@@ -20,6 +20,7 @@ from rephase.errors import InputError
 from rephase.measurement import Scan
 from rephase.microscope.grid import frequencies
 from rephase.microscope.optics import Optics, aberration_phase, aperture
+from rephase.phase.detect import detector_to_scan, require_disk
 from rephase.phase.image import PhaseImage
 from rephase.phase.py4dstem import (
     MethodSettings,
@@ -27,7 +28,6 @@ from rephase.phase.py4dstem import (
     data_cube,
     load_py4dstem,
     quiet,
-    scan_to_detector,
     unmirrored,
 )
 
@@ -123,7 +123,7 @@ def reconstruct(scan: Scan, optics: Optics, settings: PtychographySettings | Non
     """
     settings = settings or PtychographySettings()
     scan = unmirrored(scan)
-    _check_detector(scan, optics)
+    require_disk(scan, optics)
     pixel = object_pixel_angstrom(scan, optics)
     shape = _object_shape(scan, pixel, settings.periodic)
     with quiet(settings.seed):
@@ -143,16 +143,6 @@ def object_pixel_angstrom(scan: Scan, optics: Optics) -> tuple[float, float]:
         optics.wavelength_angstrom * 1e3 / (count * pixel)
         for count, pixel in zip(scan.shape[2:], scan.pixel_mrad, strict=True)
     )
-
-
-def _check_detector(scan: Scan, optics: Optics) -> None:
-    reach = min(count * pixel / 2 for count, pixel in zip(scan.shape[2:], scan.pixel_mrad, strict=True))
-    if optics.semiangle_mrad > reach:
-        raise InputError(
-            "scan.pixel_mrad",
-            f"a detector that reaches {reach:.3g} mrad",
-            f"at least the bright-field disc's {optics.semiangle_mrad:g} mrad",
-        )
 
 
 def _object_shape(scan: Scan, pixel: tuple[float, float], periodic: bool) -> tuple[int, int] | None:
@@ -179,7 +169,7 @@ def _positions_angstrom(scan: Scan) -> Float[np.ndarray, "n 2"]:
     """Probe positions along the detector's axes, all 0 or more, in angstrom."""
     slow, fast = (np.arange(n) * step for n, step in zip(scan.shape[:2], scan.step_angstrom, strict=True))
     positions = np.stack(np.meshgrid(slow, fast, indexing="ij"), axis=-1).reshape(-1, 2)
-    positions = positions @ scan_to_detector(scan.rotation_deg).T
+    positions = positions @ detector_to_scan(scan)
     return positions - positions.min(0)
 
 
@@ -188,7 +178,7 @@ def _initial_probe(
 ) -> Complex[np.ndarray, "mode row col"]:
     """Probe at the middle of the first slab with ``sum |FFT|^2`` = detector pixels.
 
-    Further modes start as weak copies, moved by up to half a pixel.
+    Further modes start as copies of half the amplitude, moved by up to two pixels.
     """
     shape = scan.shape[2:]
     ky, kx = frequencies(shape, pixel)
@@ -197,10 +187,10 @@ def _initial_probe(
         update={"defocus_angstrom": optics.defocus_angstrom - settings.slice_angstrom / 2}
     )
     spectrum = torch.polar(aperture(optics, ky, kx, edge), -aberration_phase(there, ky, kx)).numpy()
-    shifts = np.random.default_rng(settings.seed).uniform(-0.5, 0.5, (settings.probe_modes, 2)) * pixel
+    shifts = np.random.default_rng(settings.seed).uniform(-2, 2, (settings.probe_modes, 2)) * pixel
     shifts[0] = 0
     ramps = np.exp(-2j * np.pi * (shifts[:, :1, None] * ky.numpy() + shifts[:, 1:, None] * kx.numpy()))
-    weights = np.array([1.0] + [0.1] * (settings.probe_modes - 1))[:, None, None]
+    weights = np.array([1.0] + [0.5] * (settings.probe_modes - 1))[:, None, None]
     modes = np.fft.ifft2(weights * ramps * spectrum)
     total = (np.abs(np.fft.fft2(modes)) ** 2).sum()
     return (modes * np.sqrt(math.prod(shape) / total)).astype(np.complex64)
@@ -279,7 +269,7 @@ def _over_the_scan(
     start = _positions_angstrom(scan)[0] / pixel + _padding_px(scan)
     counts = [math.ceil(side / p - 1e-6) for side, p in zip(scan.extent_angstrom, pixel, strict=True)]
     grid = np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"))
-    to_detector = scan_to_detector(scan.rotation_deg) * np.outer(np.reciprocal(pixel), pixel)
+    to_detector = detector_to_scan(scan).T * np.outer(np.reciprocal(pixel), pixel)
     at = start[:, None, None] + np.einsum("dc,cij->dij", to_detector, grid)
     return np.stack([map_coordinates(layer, at, order=3, mode="nearest") for layer in slices]).astype(
         np.float32

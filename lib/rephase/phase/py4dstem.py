@@ -8,7 +8,6 @@ the scan's rotation from the data. Here a method gets all of these from the
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict
 
 from rephase.errors import InputError
@@ -78,16 +76,6 @@ def unmirrored(scan: Scan) -> Scan:
         rotation_deg=-scan.rotation_deg,
         mirrored=False,
     )
-
-
-def scan_to_detector(rotation_deg: float) -> Float[np.ndarray, "2 2"]:
-    """Matrix that takes a vector's (slow, fast) components to its (row, col) components.
-
-    The detector's axes are the scan's axes turned by ``rotation_deg`` from slow
-    towards fast.
-    """
-    cos, sin = math.cos(math.radians(rotation_deg)), math.sin(math.radians(rotation_deg))
-    return np.array([[cos, sin], [-sin, cos]])
 
 
 def data_cube(scan: Scan, scale: float = 1.0) -> Any:
