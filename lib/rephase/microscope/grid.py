@@ -22,6 +22,11 @@ def pair(pixel_angstrom: PixelSize) -> tuple[float, float]:
     return pixel_angstrom if isinstance(pixel_angstrom, tuple) else (pixel_angstrom, pixel_angstrom)
 
 
+def pixel_size(box_angstrom: tuple[float, float], shape: tuple[int, int]) -> tuple[float, float]:
+    """Pixel size along both axes of a periodic box sampled at ``shape`` points, in angstrom."""
+    return box_angstrom[0] / shape[0], box_angstrom[1] / shape[1]
+
+
 def frequencies(
     shape: tuple[int, int],
     pixel_angstrom: PixelSize,

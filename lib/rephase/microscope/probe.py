@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Complex, Float
 
 from rephase.errors import InputError
-from rephase.microscope.grid import antialias_cutoff, frequencies
+from rephase.microscope.grid import antialias_cutoff, frequencies, pixel_size
 from rephase.microscope.optics import Optics, aberration_phase, aperture
 
 
@@ -63,7 +63,7 @@ def probe_spectrum(
     InputError
         If the aperture reaches beyond the antialiased band of the grid.
     """
-    pixel = (box_angstrom[0] / shape[0], box_angstrom[1] / shape[1])
+    pixel = pixel_size(box_angstrom, shape)
     check_aperture(optics, pixel)
     ky, kx = frequencies(shape, pixel, torch.float64, device)
     edge = (1 / box_angstrom[0], 1 / box_angstrom[1]) if soft else None
@@ -99,7 +99,7 @@ def probe(
     if positions is None:
         positions = torch.zeros(1, 2)
     at = positions.to(spectrum.device, torch.float64)[..., None, None]
-    pixel = (box_angstrom[0] / shape[0], box_angstrom[1] / shape[1])
+    pixel = pixel_size(box_angstrom, shape)
     ky, kx = frequencies(shape, pixel, torch.float64, spectrum.device)
     ramp = torch.exp(-2j * math.pi * (ky * at[:, 0] + kx * at[:, 1]))
     return torch.fft.ifft2(spectrum * ramp).to(dtype)

@@ -22,7 +22,7 @@ from jaxtyping import Complex, Float
 
 from rephase.errors import InputError
 from rephase.measurement import Scan
-from rephase.microscope.grid import frequencies
+from rephase.microscope.grid import frequencies, pixel_size
 from rephase.microscope.optics import Optics, aberration_phase, aperture, interaction_parameter
 from rephase.microscope.probe import check_aperture
 from rephase.microscope.simulation import Simulation, check_atoms, displacements
@@ -125,7 +125,7 @@ def simulate_scan(
     origin_angstrom : (float, float)
         Position ``[0, 0]`` of the scan.
     extent_angstrom : (float, float), optional
-        Field of the scan, without the last position's successor; the whole cell by default.
+        Side lengths of the scanned field, ``scan_shape`` steps; the whole cell by default.
 
     Returns
     -------
@@ -229,8 +229,7 @@ def defocus_series(
     InputError
         As `simulate_scan`.
     """
-    box = _box(atoms)
-    pixel = (box[0] / simulation.gpts[0], box[1] / simulation.gpts[1])
+    pixel = pixel_size(_box(atoms), simulation.gpts)
     check_aperture(optics, pixel)
     ky, kx = frequencies(simulation.gpts, pixel)
     lenses = [optics.model_copy(update={"defocus_angstrom": float(focus)}) for focus in defocus_angstrom]
@@ -249,6 +248,7 @@ def _abtem(simulation: Simulation) -> Iterator[None]:
     settings: dict[str, Any] = {
         "fft": "fftw",
         "fftw.planning_effort": "FFTW_ESTIMATE",
+        "fftw.threads": 1,
         "precision": simulation.precision,
         "device": "cpu",
         "diagnostics.progress_bar": False,
@@ -273,7 +273,7 @@ def _potential(atoms: Atoms, simulation: Simulation) -> Any:
 def _probe(optics: Optics, simulation: Simulation, box: tuple[float, float]) -> Any:
     import abtem
 
-    check_aperture(optics, (box[0] / simulation.gpts[0], box[1] / simulation.gpts[1]))
+    check_aperture(optics, pixel_size(box, simulation.gpts))
     return abtem.Probe(
         energy=optics.energy_ev,
         semiangle_cutoff=optics.semiangle_mrad,
