@@ -1,7 +1,8 @@
-"""A 4D-STEM scan with its calibration, in memory."""
+"""A 4D-STEM scan with its calibration, in memory or read when needed."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -32,7 +33,7 @@ class Scan:
     unit : {'fraction', 'electrons'}
         Fraction of the incident beam, or counts in electrons.
     rotation_deg : float
-        Angle from the scan's axes to the detector's axes, in degrees.
+        Angle from the scan's axes to the detector's axes, in degrees; see `detector_to_scan`.
     mirrored : bool
         Whether the fast axis of the scan runs against the detector's columns.
     lineage : mapping
@@ -84,3 +85,49 @@ class Scan:
     def with_intensities(self, intensities: Any, **changes: Any) -> Scan:
         """The same scan with other intensities (and other fields, if given)."""
         return replace(self, intensities=intensities, **changes)
+
+
+def detector_to_scan(rotation_deg: float, mirrored: bool) -> Float[np.ndarray, "2 2"]:
+    """Matrix that takes a vector's (row, col) components to its (slow, fast) components.
+
+    The fast axis is reversed if the scan is mirrored; then the scan's axes,
+    turned by ``rotation_deg`` from slow towards fast, are the detector's. The
+    matrix is orthogonal: its transpose goes the other way.
+    """
+    cos, sin = math.cos(math.radians(rotation_deg)), math.sin(math.radians(rotation_deg))
+    turned = np.array([[cos, -sin], [sin, cos]])
+    return np.diag([1.0, -1.0]) @ turned if mirrored else turned
+
+
+def check_intensities(intensities: Any, where: str = "scan.intensities") -> None:
+    """Raise unless all intensities are finite and none is negative.
+
+    Reads one slow line at a time, so that a data set on disk never lies in
+    memory as a whole.
+
+    Parameters
+    ----------
+    intensities : array (slow, fast, row, col)
+        NumPy array or HDF5 data set.
+    where : str
+        File and key, for the message.
+
+    Raises
+    ------
+    InputError
+        Naming the first line of the scan that holds NaN, an infinite or a
+        negative value.
+    """
+    for i in range(intensities.shape[0]):
+        check_line(np.asarray(intensities[i]), f"{where}[{i}]")
+
+
+def check_line(line: np.ndarray, where: str) -> None:
+    """Raise an InputError if an array holds NaN, an infinite or a negative value."""
+    if line.dtype.kind not in "uif":
+        raise InputError(where, f"values of type {line.dtype}", "real numbers")
+    smallest, largest = line.min(), line.max()
+    if np.isnan(smallest) or np.isinf(largest) or np.isinf(smallest):
+        raise InputError(where, "NaN or infinite intensities", "finite intensities of 0 or more")
+    if smallest < 0:
+        raise InputError(where, f"an intensity of {smallest:g}", "finite intensities of 0 or more")
