@@ -1,0 +1,85 @@
+"""The split of the crystals into training, validation and test, fixed by name in the library.
+
+A structure belongs to one part with everything derived from it: variants are
+drawn from the crystals of a part, and none may have the formula of a crystal
+of another part that was held out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from ase import Atoms
+
+from rephase.errors import InputError
+from rephase.specimen.prototypes import LIBRARY, Prototype, Split, names, prototype
+from rephase.specimen.variants import decorate
+
+
+def members(part: str, exclude_types: Collection[str] = (), path: Path = LIBRARY) -> list[str]:
+    """Names of the crystals of one part.
+
+    Parameters
+    ----------
+    part : {'train', 'validation', 'test'}
+        The part of the split.
+    exclude_types : collection of str
+        Structure types to leave out, e.g. all perovskites from a training set.
+    path : Path
+        The library file.
+
+    Raises
+    ------
+    InputError
+        If the part or a structure type is unknown.
+    """
+    if part not in get_args(Split):
+        raise InputError("part", repr(part), f"one of {', '.join(get_args(Split))}")
+    crystals = _library(path)
+    known = sorted({crystal.structure_type for crystal in crystals})
+    for unknown in set(exclude_types) - set(known):
+        raise InputError("exclude_types", repr(unknown), f"one of {', '.join(known)}")
+    return [c.name for c in crystals if c.split == part and c.structure_type not in exclude_types]
+
+
+def held_out_formulas(part: str, path: Path = LIBRARY) -> frozenset[str]:
+    """Reduced formulas of all crystals outside a part: no variant of the part may have one of them."""
+    inside = set(members(part, path=path))
+    return frozenset(crystal.formula for crystal in _library(path) if crystal.name not in inside)
+
+
+def draw_variant(
+    part: str, seed: int, exclude_types: Collection[str] = (), path: Path = LIBRARY
+) -> tuple[str, Atoms]:
+    """Draw a crystal of a part and decorate it.
+
+    Parameters
+    ----------
+    part : {'train', 'validation', 'test'}
+        The part of the split.
+    seed : int
+        The same seed gives the same variant.
+    exclude_types : collection of str
+        Structure types to leave out.
+    path : Path
+        The library file.
+
+    Returns
+    -------
+    (str, ase.Atoms)
+        Name of the crystal that the variant was made from, and the variant.
+    """
+    choices = members(part, exclude_types, path)
+    if not choices:
+        raise InputError("exclude_types", sorted(exclude_types), f"types that leave a crystal in {part}")
+    pick, decoration = np.random.SeedSequence(seed).generate_state(2)
+    name = choices[np.random.default_rng(pick).integers(len(choices))]
+    variant = decorate(prototype(name, path).atoms, int(decoration), forbidden=held_out_formulas(part, path))
+    return name, variant
+
+
+def _library(path: Path) -> list[Prototype]:
+    return [prototype(name, path) for name in names(path)]
