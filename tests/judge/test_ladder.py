@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from rephase.judge.ladder import INFINITE, climb, label, truth_on_scan
 from rephase.microscope.acquire import acquire_phase_object, scan_of, white_noise_phase
 from rephase.microscope.field import sample

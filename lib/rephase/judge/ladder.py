@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from rephase.judge.frequency import radial_frequency
 from rephase.judge.register import band_limit, on_grid
 from rephase.measurement import Scan
 from rephase.microscope.camera import expose
@@ -47,13 +48,19 @@ def truth_on_scan(
     return to_scan_grid(PhaseImage(phase, pixel_angstrom), scan, optics)
 
 
+def band_share(scan: Scan, optics: Optics) -> float:
+    """Share of the scan's frequencies that the common band holds."""
+    q = radial_frequency(scan.shape[:2], scan.step_angstrom)
+    return float((q <= 2 * optics.aperture_radius).mean())
+
+
 def climb(
     scan: Scan,
     optics: Optics,
     methods: Mapping[str, Mapping[str, Any]],
     doses: Sequence[float],
     seeds: int,
-) -> dict[str, Float[np.ndarray, "seed slow fast"]]:
+) -> dict[str, np.ndarray]:
     """Reconstruct one scan at every dose with every method.
 
     All methods see the same counts. Infinite dose has no noise and is done once.
@@ -72,14 +79,17 @@ def climb(
 
     Returns
     -------
-    dict of array (seed, slow, fast)
-        ``method/dose`` -> images in rad on the scan's grid.
+    dict of array
+        ``method/dose`` -> images (seed, slow, fast) in rad on the scan's grid; of a
+        method that iterates also ``method_error/dose`` -> its error (seed, iteration).
     """
-    images: dict[str, list[np.ndarray]] = {}
+    results: dict[str, list[np.ndarray]] = {}
     for dose in doses:
         for seed in range(1 if dose == INFINITE else seeds):
             seen = scan if dose == INFINITE else expose(scan, dose, seed)
             for name, settings in methods.items():
                 image = reconstruct(name, seen, optics, **settings)
-                images.setdefault(f"{name}/{label(dose)}", []).append(to_scan_grid(image, scan, optics))
-    return {name: np.stack(stack) for name, stack in images.items()}
+                results.setdefault(f"{name}/{label(dose)}", []).append(to_scan_grid(image, scan, optics))
+                if len(error := image.details.get("error", ())) > 1:
+                    results.setdefault(f"{name}_error/{label(dose)}", []).append(np.asarray(error))
+    return {name: np.stack(stack) for name, stack in results.items()}
