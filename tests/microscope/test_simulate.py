@@ -113,7 +113,7 @@ def test_no_atom_jumps_from_the_entrance_to_the_exit_surface(strontium_titanate)
         assert moved.positions[:, 2].min() >= 0 and moved.positions[:, 2].max() < A
 
 
-@pytest.mark.parametrize("height", [2.0, 3.905, 7.1])
+@pytest.mark.parametrize("height", [2.0, 5.03, 7.1])
 def test_an_atom_on_the_exit_surface_stays_in_the_last_slice(lone_atom, height):
     atoms = lone_atom.copy()
     atoms.cell[2, 2] = atoms.positions[0, 2] = height
@@ -161,6 +161,14 @@ def test_exit_waves_and_scans_are_the_same_simulation(strontium_titanate):
     waves = exit_waves(strontium_titanate, OPTICS, WARM, np.array([[0.0, 0.0], [0.0, A / 3]]))
     patterns = scan(strontium_titanate, WARM).load()[0, :2]
     np.testing.assert_allclose(waves.intensities[:, 12:52, 11:49], patterns, atol=1e-7)
+
+
+@pytest.mark.parametrize(("height", "slices"), [(20 * A, 20), (20 * A + 0.01, 21), (0.6 * A, 1)])
+def test_slices_are_as_few_as_their_thickness_allows(lone_atom, height, slices):
+    atoms = lone_atom.copy()
+    atoms.cell[2, 2] = height
+    _, thickness = potential_slices(atoms, replace(STILL, gpts=(4, 4), slice_angstrom=min(A, height)))
+    assert len(thickness) == slices and thickness.sum() == pytest.approx(height)
 
 
 def test_potential_slices_add_up_to_the_projected_potential(strontium_titanate):

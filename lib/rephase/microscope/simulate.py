@@ -9,6 +9,7 @@ Array axis 0 is the atoms' x and axis 1 their y; the beam runs along +z.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +27,8 @@ from rephase.microscope.grid import frequencies, pixel_size
 from rephase.microscope.optics import Optics, aberration_phase, aperture, interaction_parameter
 from rephase.microscope.probe import check_aperture
 from rephase.microscope.simulation import Simulation, check_atoms, displacements
+
+ROUNDING = 1e-9  # of a thickness: abTEM drops atoms that lie on the exit surface or rounded beyond it
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,8 @@ def configuration(atoms: Atoms, simulation: Simulation, index: int) -> Atoms:
     if sigmas := displacements(atoms, simulation):
         seed = int(np.random.SeedSequence([simulation.seed, index]).generate_state(1)[0])
         moved = abtem.FrozenPhonons(atoms, 1, sigmas, seed=(seed,)).randomize(atoms)
-    moved.pbc = (True, True, False)
-    height = moved.cell.lengths()[2]
-    moved.positions[:, 2] = moved.positions[:, 2].clip(0, np.nextafter(height, 0))
+    last = moved.cell.lengths()[2] * (1 - ROUNDING)
+    moved.positions[:, 2] = moved.positions[:, 2].clip(0, last)
     return moved
 
 
@@ -261,10 +263,12 @@ def _abtem(simulation: Simulation) -> Iterator[None]:
 def _potential(atoms: Atoms, simulation: Simulation) -> Any:
     import abtem
 
+    height = float(atoms.cell.lengths()[2])
+    count = max(1, math.ceil(height / simulation.slice_angstrom * (1 - ROUNDING)))
     return abtem.Potential(
         atoms,
         gpts=simulation.gpts,
-        slice_thickness=simulation.slice_angstrom,
+        slice_thickness=(height / count,) * count,
         parametrization="lobato",
         projection="infinite",
     ).build(lazy=False)
