@@ -128,13 +128,15 @@ def aberration_phase(
         Spatial frequencies along array axes 0 and 1, in 1/angstrom.
     """
     alpha = torch.hypot(ky, kx) * optics.wavelength_angstrom
-    azimuth = torch.atan2(kx.expand(alpha.shape), ky.expand(alpha.shape))
     coefficients, path = optics.coefficients, torch.zeros_like(alpha)
     for n, symmetries in SYMMETRIES.items():
         for m in symmetries:
             if magnitude := coefficients.get(f"C{n}{m}"):
-                turn = torch.cos(m * (azimuth - coefficients.get(f"phi{n}{m}", 0.0)))
-                path = path + magnitude * alpha ** (n + 1) * turn / (n + 1)
+                term = magnitude * alpha ** (n + 1) / (n + 1)
+                if m:
+                    azimuth = torch.atan2(kx, ky) - coefficients.get(f"phi{n}{m}", 0.0)
+                    term = term * torch.cos(m * azimuth)
+                path = path + term
     return 2 * math.pi / optics.wavelength_angstrom * path
 
 
