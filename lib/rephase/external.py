@@ -39,14 +39,15 @@ class External(BaseModel):
     calibration: dict[str, Any]
 
 
-def registry(path: Path = REGISTRY) -> dict[str, External]:
-    """All entries of the registry by name.
+def registry(path: Path | None = None) -> dict[str, External]:
+    """All entries of the registry by name; of the project's own unless another file is given.
 
     Raises
     ------
     InputError
         If an entry lacks a key or holds a wrong one.
     """
+    path = path or REGISTRY
     entries = {}
     for name, entry in YAML(typ="safe").load(path).items():
         try:

@@ -169,7 +169,9 @@ def _only_data_set(path: Path, file: h5py.File) -> h5py.Dataset:
 def _read_rosetta(
     path: Path, module: str, scan_shape: tuple[int, int] | None
 ) -> tuple[Any, list[dict], Optics | None]:
-    options = {"navigation_shape": scan_shape[::-1]} if scan_shape and path.suffix == ".mib" else {}
+    options: dict[str, Any] = {"mode": "r"} if path.suffix == ".zspy" else {}
+    if scan_shape and path.suffix == ".mib":
+        options["navigation_shape"] = scan_shape[::-1]
     try:
         signals = importlib.import_module(f"rsciio.{module}").file_reader(str(path), lazy=True, **options)
     except Exception as error:

@@ -1,0 +1,67 @@
+"""Data of others: the right file, checked, or a plain word that it is absent."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from rephase import external
+from rephase.errors import InputError
+from rephase.microscope.optics import Optics
+
+
+@pytest.fixture
+def entry(tmp_path, monkeypatch):
+    """A registry of one small array, and the folder that holds it."""
+    path = tmp_path / "data" / "scan.npy"
+    path.parent.mkdir()
+    np.save(path, np.ones((2, 2, 8, 8), np.float32))
+    registry = tmp_path / "external.yaml"
+    registry.write_text(
+        "small:\n  file: scan.npy\n  what: ones\n  source: https://example.org\n  licence: MIT\n"
+        f"  sha256: {hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+        "  optics: {energy_ev: 3.0e+5, semiangle_mrad: 20}\n"
+        "  calibration: {step_angstrom: [0.5, 0.5], pixel_mrad: [5, 5], unit: electrons}\n"
+    )
+    monkeypatch.setattr(external, "REGISTRY", registry)
+    monkeypatch.setenv("REPHASE_DATA", str(path.parent))
+    return path
+
+
+def test_a_file_is_opened_with_its_calibration_and_whose_it_is(entry):
+    scan, optics = external.open_external("small")
+    assert optics == Optics(energy_ev=3e5, semiangle_mrad=20)
+    assert (scan.step_angstrom, scan.unit) == ((0.5, 0.5), "electrons")
+    assert scan.lineage["source"] == "https://example.org"
+    assert scan.lineage["licence"] == "MIT"
+
+
+def test_a_changed_file_is_refused(entry):
+    np.save(entry, np.zeros((2, 2, 8, 8), np.float32))
+    with pytest.raises(InputError, match=r"scan.npy: found sha256 .* expected .* the file that small names"):
+        external.open_external("small")
+
+
+def test_an_absent_file_is_none_and_a_plain_sentence(entry):
+    entry.unlink()
+    assert external.open_external("small") is None
+    assert "is not at hand, so this part is skipped" in external.absence("small")
+    assert "\n" not in external.absence("small")
+
+
+def test_an_unknown_name_is_refused(entry):
+    with pytest.raises(
+        InputError, match=r"external.yaml: other: found no such entry, expected one of \['small'\]"
+    ):
+        external.find("other")
+
+
+def test_an_entry_without_licence_is_refused(entry, tmp_path):
+    registry = tmp_path / "external.yaml"
+    registry.write_text(registry.read_text().replace("  licence: MIT\n", ""))
+    with pytest.raises(InputError, match="small: licence: found nothing, expected a value"):
+        external.registry(registry)
+
+
+def test_the_projects_own_registry_is_whole():
+    assert "rotavirus_full127_bin8_32x32" in external.registry()
