@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy import stats
 
 from rephase.errors import InputError
 from rephase.judge.frequency import radial_frequency, ring_index
@@ -127,20 +128,31 @@ class MeasuredDqe:
     ----------
     frequency : array (ring)
         Mean |q| of the ring, in 1/angstrom.
-    values, low, high : array (ring)
-        DQE and the interval of the bootstrap.
+    values, error : array (ring)
+        DQE and its standard error.
+    low, high : array (ring)
+        Interval of each ring by itself; see `bounds` for many rings at once.
     modes : int array (ring)
         Independent modes in the ring.
     replicates : array (replicate, ring)
-        The bootstrap itself, for whatever is computed from several rings.
+        Bootstrap over the modes, for what is computed from several rings.
     """
 
     frequency: Float[np.ndarray, " ring"]
     values: Float[np.ndarray, " ring"]
+    error: Float[np.ndarray, " ring"]
     low: Float[np.ndarray, " ring"]
     high: Float[np.ndarray, " ring"]
     modes: Int[np.ndarray, " ring"]
     replicates: Float[np.ndarray, "replicate ring"]
+
+    def bounds(self, level: float, rings: int = 1) -> tuple[Float[np.ndarray, " ring"], ...]:
+        """Lower and upper ends of the interval that covers at ``level``, all of ``rings`` together.
+
+        value -+ t x standard error, with Bonferroni's correction for the number of rings compared.
+        """
+        half = stats.t.ppf(1 - (1 - level) / 2 / rings, self.modes - 1) * self.error
+        return self.values - half, self.values + half
 
 
 def measured_dqe(
@@ -156,9 +168,9 @@ def measured_dqe(
 
     On a ring, SSNR_out^2 is the summed signal over the summed noise, and
     SSNR_in^2 the mean of 4 N |F phi|^2: ratios of sums, as ratios of single
-    modes are biased. Gain and transfer of the method cancel. The interval is a
-    percentile bootstrap over the modes of a ring, of which conjugate pairs count
-    once; rings of fewer than ten or so modes have intervals that are too short.
+    modes are biased. The gain of the method cancels. Intervals come from the scatter
+    between the modes of a ring, of which conjugate pairs count once: the error of
+    the ratio by propagation, with Student's t for rings of few modes.
 
     Parameters
     ----------
@@ -195,10 +207,10 @@ def measured_dqe(
     for members in (np.flatnonzero(ring == r) for r in range(ring.max() + 1)):
         modes = np.stack([q.flat[members] for q in (signal, noise, known)])
         drawn = modes[:, rng.integers(members.size, size=(replicates, members.size))]
-        rings.append((radius.flat[members].mean(), _ratio(modes), members.size, _ratio(drawn)))
-    frequency, values, modes, spread = (np.array(column) for column in zip(*rings, strict=True))
-    low, high = np.quantile(spread, [(1 - level) / 2, (1 + level) / 2], axis=1)
-    return MeasuredDqe(frequency, values, low, high, modes, spread.T)
+        rings.append((radius.flat[members].mean(), *_ratio_and_error(modes), members.size, _ratio(drawn)))
+    frequency, values, error, modes, spread = (np.array(column) for column in zip(*rings, strict=True))
+    half = stats.t.ppf((1 + level) / 2, modes - 1) * error
+    return MeasuredDqe(frequency, values, error, values - half, values + half, modes, spread.T)
 
 
 def dqe_ratio(
@@ -258,3 +270,12 @@ def _independent(shape: tuple[int, int]) -> Bool[np.ndarray, "slow fast"]:
 def _ratio(modes: Float[np.ndarray, "quantity *replicates mode"]) -> Float[np.ndarray, "*replicates"] | float:
     signal, noise, known = modes
     return signal.sum(-1) / noise.sum(-1) / known.mean(-1)
+
+
+def _ratio_and_error(modes: Float[np.ndarray, "quantity mode"]) -> tuple[float, float]:
+    """The ratio of a ring and its standard error, from each mode's influence on it."""
+    signal, noise, known = modes
+    value, n = float(_ratio(modes)), noise.size
+    influence = n * (signal - signal.sum() * (noise / noise.sum() + known / known.sum() - 1 / n))
+    influence /= noise.sum() * known.sum()
+    return value, float(np.sqrt(np.sum(influence**2) * n / (n - 1)))
