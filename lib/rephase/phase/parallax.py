@@ -1,8 +1,8 @@
 """Parallax (tilt-corrected bright field): every detector pixel's image aligned, summed, corrected.
 
 A pixel of the bright-field disc at angle ``alpha`` sees the specimen moved by
-``grad chi``; for a defocus by ``-defocus alpha``. py4DSTEM finds the shifts by
-cross-correlation and sums the aligned images on a finer grid. For a weak phase
+``grad chi``; for a defocus by ``-defocus alpha``. py4DSTEM measures the shifts by
+cross-correlation; the images are then aligned and summed. For a weak phase
 ``phi`` and even aberrations the sum over its mean is, at spatial frequency q,
 
     1 + phi(q) H(q),   H(q) = 2 o(q) sin chi(q),
@@ -14,12 +14,12 @@ arXiv 2309.05250). The image returned is the Wiener estimate of ``phi`` in rad.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
+from scipy.signal.windows import tukey
 
 from rephase.errors import InputError
 from rephase.measurement import Scan
@@ -45,12 +45,16 @@ class ParallaxSettings(MethodSettings):
     align : bool
         Whether the shifts are measured, starting from those of the optics; else
         the optics are taken as exact.
+    inner_disc : float
+        Part of the disc's radius that the shifts are measured on. Nearer its edge one
+        of the two beams that make the contrast is cut off, which moves the image further
+        and makes the defocus come out too large.
     coarsest_bin : int, optional
         Detector pixels binned for the first alignment; the disc's diameter by
         default. Smaller values trust the optics more.
     finest_iterations : int
         Alignments at single pixels.
-    upsampling : float
+    upsampling : int
         Pixels of the image per scan step.
     periodic : bool
         Whether the scan covers one whole period of the specimen; else its edges are
@@ -60,9 +64,10 @@ class ParallaxSettings(MethodSettings):
     """
 
     align: bool = True
+    inner_disc: float = Field(default=0.7, gt=0, le=1)
     coarsest_bin: int | None = Field(default=None, ge=2)
     finest_iterations: int = Field(default=2, ge=1)
-    upsampling: float = Field(default=1.0, ge=1)
+    upsampling: int = Field(default=1, ge=1)
     periodic: bool = False
     wiener: float = Field(default=0.1, gt=0)
 
@@ -91,7 +96,7 @@ def reconstruct(scan: Scan, optics: Optics, settings: ParallaxSettings | None = 
     Raises
     ------
     InputError
-        If an intensity is negative or not finite, fewer than four detector pixels
+        If an intensity is negative or not finite, fewer than nine detector pixels
         lie in the bright-field disc, or the optics have no aberration and nothing
         is to be aligned.
     """
@@ -100,40 +105,79 @@ def reconstruct(scan: Scan, optics: Optics, settings: ParallaxSettings | None = 
     disc = bright_field_disc(scan, optics)
     if not settings.align and not optics.coefficients:
         raise InputError("optics.defocus_angstrom", 0, "a defocus, or align = True")
-    with quiet(seed=0):
-        parallax = _prepare(scan, optics, settings, disc)
-        if settings.align:
-            _align(parallax, settings)
-        bright_field = _sum_of_aligned(parallax, settings)
-    defocus = _found_defocus(parallax, scan) if settings.align else optics.defocus_angstrom
-    seen = optics.model_copy(update={"defocus_angstrom": defocus})
+    shifts, error = image_shifts(scan, optics, disc), ()
+    if settings.align:
+        matrix, error = _measured_alignment(scan, optics, settings)
+        defocus = float(-np.trace(detector_to_scan(scan).T @ matrix) / 2)
+        optics = optics.model_copy(update={"defocus_angstrom": defocus})
+        shifts = _angles(scan, disc) @ matrix.T
+    pad = (0, 0) if settings.periodic else tuple(count // 4 for count in scan.shape[:2])
+    images = _padded_images(scan, disc, pad)
+    bright_field = sum_of_aligned(images, shifts / scan.step_angstrom, settings.upsampling)
     pixel = tuple(step / settings.upsampling for step in scan.step_angstrom)
-    phase = phase_from_bright_field(bright_field, pixel, seen, detector_to_scan(scan).T, settings.wiener)
-    pad = 0 if settings.periodic else round(_padding_px(scan) // 2 * settings.upsampling)
-    size = [round(count * settings.upsampling) for count in scan.shape[:2]]
-    over_the_scan = slice(pad, pad + size[0]), slice(pad, pad + size[1])
+    phase = phase_from_bright_field(bright_field, pixel, optics, detector_to_scan(scan).T, settings.wiener)
+    over_the_scan = tuple(
+        slice(edge * settings.upsampling, (edge + count) * settings.upsampling)
+        for edge, count in zip(pad, scan.shape[:2], strict=True)
+    )
     details = {
-        "defocus_angstrom": defocus,
-        "error": tuple(getattr(parallax, "error_iterations", ())),
+        "defocus_angstrom": optics.defocus_angstrom,
+        "error": error,
         "bright_field": bright_field[over_the_scan],
     }
     return PhaseImage(values=phase[over_the_scan], pixel_angstrom=pixel, details=details)
 
 
-def bright_field_disc(scan: Scan, optics: Optics) -> Bool[np.ndarray, "row col"]:
-    """Detector pixels whose centre lies within the bright-field disc.
+def bright_field_disc(scan: Scan, optics: Optics, part: float = 1.0) -> Bool[np.ndarray, "row col"]:
+    """Detector pixels whose centre lies within a part of the bright-field disc's radius.
 
     Raises
     ------
     InputError
-        If there are fewer than four.
+        If there are fewer than nine.
     """
-    disc = np.hypot(*pixel_angles(scan)) <= optics.semiangle_mrad
-    if disc.sum() < 4:
+    disc = np.hypot(*pixel_angles(scan)) <= part * optics.semiangle_mrad
+    if disc.sum() < 9:
         raise InputError(
-            "scan.pixel_mrad", f"{disc.sum()} pixels in the bright-field disc", "4 or more, so smaller pixels"
+            "scan.pixel_mrad", f"{disc.sum()} pixels in the bright-field disc", "9 or more, so smaller pixels"
         )
     return disc
+
+
+def image_shifts(
+    scan: Scan, optics: Optics, disc: Bool[np.ndarray, "row col"]
+) -> Float[np.ndarray, "image 2"]:
+    """Shifts along (slow, fast), in angstrom, that align the pixels' images: ``grad chi / (2 pi)``."""
+    k = torch.as_tensor(_angles(scan, disc) / optics.wavelength_angstrom)
+    small = 1e-4 * optics.aperture_radius * torch.eye(2, dtype=k.dtype)
+    ahead, behind = (
+        torch.stack([aberration_phase(optics, *(k + sign * each).T) for each in small], dim=-1)
+        for sign in (1, -1)
+    )
+    slope = (ahead - behind) / (2 * 1e-4 * optics.aperture_radius)
+    return (slope.numpy() / (2 * math.pi)) @ detector_to_scan(scan).T
+
+
+def sum_of_aligned(
+    images: Float[np.ndarray, "image slow fast"], shifts_px: Float[np.ndarray, "image 2"], upsampling: int
+) -> Float[np.ndarray, "fine_slow fine_fast"]:
+    """Mean of shifted images over its own mean, on an ``upsampling`` times finer grid.
+
+    Each image, sampled at the scan step, repeats its spectrum beyond the Nyquist
+    frequency; moved by their different shifts the images agree on the true copy
+    alone. (py4DSTEM's gridding in real space damps high frequencies and leaves
+    more of the false copies.)
+    """
+    fine = tuple(count * upsampling for count in images.shape[1:])
+    row, col = (np.fft.fftfreq(count, 1 / count) for count in fine)
+    total = np.zeros(fine, dtype=np.complex128)
+    for image, (down, right) in zip(images - images.mean(), shifts_px, strict=True):
+        down, right = (
+            np.exp(-2j * np.pi * frequency * shift / count)
+            for frequency, shift, count in zip((row, col), (down, right), image.shape, strict=True)
+        )
+        total += np.tile(np.fft.fft2(image), (upsampling, upsampling)) * np.outer(down, right)
+    return 1 + np.fft.ifft2(total).real * upsampling**2 / (len(images) * images.mean())
 
 
 def phase_from_bright_field(
@@ -159,72 +203,56 @@ def aperture_overlap(x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shap
     return 2 / math.pi * (np.arccos(half) - half * np.sqrt(1 - half**2))
 
 
-def _padding_px(scan: Scan) -> int:
-    """Padding of both sides together: an even number, half the scan's width."""
-    return 2 * (max(scan.shape[:2]) // 4)
+def _angles(scan: Scan, disc: Bool[np.ndarray, "row col"]) -> Float[np.ndarray, "image 2"]:
+    """Angles of the disc's pixels along the detector's (row, col), in rad."""
+    return 1e-3 * np.stack([angle[disc] for angle in np.broadcast_arrays(*pixel_angles(scan))], axis=-1)
 
 
-def _prepare(
-    scan: Scan, optics: Optics, settings: ParallaxSettings, disc: Bool[np.ndarray, "row col"]
-) -> Any:
-    """py4DSTEM's method with its stack of images, shifted as the optics say.
+def _padded_images(
+    scan: Scan, disc: Bool[np.ndarray, "row col"], pad: tuple[int, int]
+) -> Float[np.ndarray, "image slow fast"]:
+    """The images of all pixels in the disc, with edges blended into padding of their mean."""
+    images = np.moveaxis(scan.intensities[..., disc].astype(np.float64), -1, 0)
+    if pad == (0, 0):
+        return images
+    window = np.outer(*(tukey(count + 2, 0.25)[1:-1] for count in scan.shape[:2]))
+    mean = images.mean(axis=(1, 2), keepdims=True)
+    widths = (0, 0), (pad[0], pad[0]), (pad[1], pad[1])
+    return mean + np.pad((images - mean) * window, widths)
 
-    Intensities are scaled to a mean of 1 in the disc. The images are not
-    normalised one by one, since at low dose some hold few counts.
+
+def _measured_alignment(
+    scan: Scan, optics: Optics, settings: ParallaxSettings
+) -> tuple[Float[np.ndarray, "2 2"], tuple[float, ...]]:
+    """Matrix from angles along (row, col), in rad, to shifts along (slow, fast), in angstrom, by py4DSTEM.
+
+    The images are not normalised one by one, since at low dose some hold few
+    counts. Returned with the misfit after each round.
     """
-    method = calibrated(load_py4dstem().process.phase.Parallax, scan, optics)
-    padding = 0 if settings.periodic else _padding_px(scan)
-    parallax = method(
-        energy=optics.energy_ev,
-        datacube=data_cube(scan, 1 / scan.intensities[..., disc].mean(dtype=np.float64)),
-        object_padding_px=(padding, padding),
-        polar_parameters=dict(optics.coefficients),
-        verbose=False,
-    )
-    return parallax.preprocess(
-        dp_mask=disc,
-        edge_blend=1e-6 if settings.periodic else max(2.0, padding / 4),
-        normalize_images=False,
-        force_rotation_angle_deg=scan.rotation_deg,
-        plot_average_bf=False,
-    )
-
-
-def _align(parallax: Any, settings: ParallaxSettings) -> None:
-    parallax.reconstruct(
-        max_alignment_bin=settings.coarsest_bin,
-        num_iter_at_min_bin=settings.finest_iterations,
-        progress_bar=False,
-        plot_aligned_bf=False,
-        plot_convergence=False,
-    )
-
-
-def _sum_of_aligned(parallax: Any, settings: ParallaxSettings) -> Float[np.ndarray, "slow fast"]:
-    """The aligned bright field over its mean, padding included, on the finer grid.
-
-    Each image, sampled at the scan step, repeats its spectrum beyond the Nyquist
-    frequency; moved by their different shifts the images agree on the true copy
-    alone. (py4DSTEM's gridding in real space damps high frequencies and leaves
-    more of the false copies.)
-    """
-    stack, shifts = parallax._stack_BF_unshifted, parallax._xy_shifts
-    fine = tuple(round(count * settings.upsampling) for count in stack.shape[1:])
-    rows, cols = (np.fft.fftfreq(count, 1 / count).astype(int) for count in fine)
-    total = np.zeros(fine, dtype=np.complex128)
-    for image, (down, right) in zip(stack - stack.mean(), shifts, strict=True):
-        spectrum = np.fft.fft2(image)[np.ix_(rows % image.shape[0], cols % image.shape[1])]
-        ramps = (
-            np.exp(-2j * np.pi * rows * down / image.shape[0]),
-            np.exp(-2j * np.pi * cols * right / image.shape[1]),
+    disc = bright_field_disc(scan, optics, settings.inner_disc)
+    padding = 0 if settings.periodic else 2 * (max(scan.shape[:2]) // 4)
+    with quiet(seed=0):
+        parallax = calibrated(load_py4dstem().process.phase.Parallax, scan, optics)(
+            energy=optics.energy_ev,
+            datacube=data_cube(scan, 1 / scan.intensities[..., disc].mean(dtype=np.float64)),
+            object_padding_px=(padding, padding),
+            polar_parameters=dict(optics.coefficients),
+            verbose=False,
         )
-        total += spectrum * ramps[0][:, None] * ramps[1]
-    scale = math.prod(fine) / stack.size
-    return 1 + np.fft.ifft2(total).real * scale / stack.mean()
-
-
-def _found_defocus(parallax: Any, scan: Scan) -> float:
-    """Defocus that fits the measured shifts best, in angstrom."""
+        parallax.preprocess(
+            dp_mask=disc,
+            edge_blend=1e-6 if settings.periodic else max(2.0, padding / 4),
+            normalize_images=False,
+            force_rotation_angle_deg=scan.rotation_deg,
+            plot_average_bf=False,
+        )
+        parallax.reconstruct(
+            max_alignment_bin=settings.coarsest_bin,
+            num_iter_at_min_bin=settings.finest_iterations,
+            progress_bar=False,
+            plot_aligned_bf=False,
+            plot_convergence=False,
+        )
     shifts = np.asarray(parallax._xy_shifts) * scan.step_angstrom
-    matrix = np.linalg.lstsq(np.asarray(parallax._probe_angles), shifts, rcond=None)[0]
-    return float(-np.trace(detector_to_scan(scan).T @ matrix.T) / 2)
+    matrix = np.linalg.lstsq(np.asarray(parallax._probe_angles), shifts, rcond=None)[0].T
+    return matrix.astype(np.float64), tuple(parallax.error_iterations)

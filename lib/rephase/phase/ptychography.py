@@ -54,6 +54,9 @@ class PtychographySettings(MethodSettings):
         Cut-off of a Butterworth filter on the object after each pass, in 1/angstrom.
     lowpass_order : float
         Its order.
+    few_counts : float
+        Detector pixels with fewer counts than this, in the mean over the scan, enter
+        through `unbiased_amplitudes` rather than the square root of each count.
     slices : int
         Slices of the object.
     thickness_angstrom : float
@@ -75,6 +78,7 @@ class PtychographySettings(MethodSettings):
     fix_probe: bool = True
     lowpass: float | None = Field(default=None, gt=0)
     lowpass_order: float = Field(default=2.0, gt=0)
+    few_counts: float = Field(default=10.0, ge=0)
     slices: int = Field(default=1, ge=1)
     thickness_angstrom: float = Field(default=0.0, ge=0)
     slice_smoothing: float | None = Field(default=None, gt=0)
@@ -143,6 +147,23 @@ def object_pixel_angstrom(scan: Scan, optics: Optics) -> tuple[float, float]:
         optics.wavelength_angstrom * 1e3 / (count * pixel)
         for count, pixel in zip(scan.shape[2:], scan.pixel_mrad, strict=True)
     )
+
+
+def unbiased_amplitudes(
+    counts: Float[np.ndarray, "slow fast row col"], few_counts: float
+) -> Float[np.ndarray, "slow fast row col"]:
+    """Amplitudes of Poisson counts whose mean is right also where counts are few.
+
+    The mean of ``sqrt(n)`` falls from ``sqrt(mu)`` towards ``mu`` as the expected count
+    mu falls below 1, so that a fit to it loses contrast, at high frequencies most. Where
+    the count of a pixel, averaged over the scan to ``m``, is below ``few_counts``, this is
+    the square root expanded about m, ``(1 + n / m) sqrt(m) / 2``, of mean ``sqrt(mu)`` to
+    first order in ``mu / m - 1`` and of variance 1/4.
+    """
+    mean = counts.mean(axis=(0, 1), dtype=np.float64)
+    few = (mean > 0) & (mean < few_counts)
+    safe = np.where(few, mean, 1)
+    return np.where(few, (1 + counts / safe) * np.sqrt(safe) / 2, np.sqrt(counts)).astype(np.float32)
 
 
 def _object_shape(scan: Scan, pixel: tuple[float, float], periodic: bool) -> tuple[int, int] | None:
@@ -219,6 +240,9 @@ def _prepare(
     }[settings.slices > 1, settings.probe_modes > 1]
     probe = _initial_probe(scan, optics, settings, pixel)
     mean = scan.intensities.sum(dtype=np.float64) / math.prod(scan.shape)
+    if scan.unit == "electrons":
+        amplitudes = unbiased_amplitudes(scan.intensities, settings.few_counts)
+        scan = scan.with_intensities(amplitudes**2)
     method = calibrated(base, scan, optics)(
         datacube=data_cube(scan, 1 / mean),
         energy=optics.energy_ev,
