@@ -14,6 +14,7 @@ from rephase.calibrate import (
     disc_intensity,
     find_disc,
     find_rotation,
+    level,
     mean_pattern,
 )
 from rephase.errors import InputError
@@ -111,6 +112,11 @@ def test_the_centre_of_mass_of_a_shifted_disc_is_its_shift():
     com = centre_of_mass(Scan(patterns, STEP, (2.0, 3.0)))
     assert np.allclose(com[0], 3.0, atol=1e-3)
     assert np.allclose(com[1], -3.0, atol=1e-3)
+
+
+def test_a_levelled_scan_has_no_net_deflection():
+    scan = level(Scan(np.random.default_rng(0).random((3, 4, 8, 9)), STEP, (2.0, 3.0)))
+    assert np.allclose(centre_of_mass(scan).mean(axis=(1, 2)), 0, atol=1e-9)
 
 
 def test_an_empty_pattern_has_its_centre_of_mass_at_the_beam():

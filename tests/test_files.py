@@ -121,7 +121,7 @@ def test_scans_share_a_file_and_one_is_replaced_by_name(path):
     write_scan(path, scan_of(), OPTICS, "sto/focus")
     write_scan(path, scan_of((2, 2, 4, 4)), OPTICS, "sto/defocus")
     write_scan(path, scan_of((3, 3, 4, 4)), OPTICS, "sto/defocus")
-    assert scan_names(path) == ["sto.defocus", "sto.focus"]
+    assert scan_names(path) == ["sto/defocus", "sto/focus"]
     assert open_scan(path, "sto/defocus")[0].shape == (3, 3, 4, 4)
     assert open_scan(path, "sto.focus")[0].shape == (3, 4, 6, 8)
     with pytest.raises(InputError, match=r"scan.h5: found 2 scans, expected the name of one of"):

@@ -195,6 +195,20 @@ def calibrate(scan: Scan, optics: Optics, smoothing_px: float = 1.0) -> Scan:
     return scan.with_intensities(scan.intensities, rotation_deg=found.rotation_deg, mirrored=found.mirrored)
 
 
+def level(scan: Scan) -> Scan:
+    """The scan with its centre moved to the mean centre of mass, so that no ramp is left in an integral.
+
+    What lies around the disc, cut off by the detector's edges, pulls the centre
+    of mass to one side; a specimen deflects the beam to no side on average.
+    """
+    mean = centre_of_mass(scan).mean(axis=(1, 2))
+    row, col = (
+        middle + float(shift) / pixel
+        for middle, shift, pixel in zip(scan.centre_px, mean, scan.pixel_mrad, strict=True)
+    )
+    return scan.with_intensities(scan.intensities, centre_px=(row, col))
+
+
 def _least_curl(slopes: list, mirrored: bool) -> tuple[float, float]:
     """Angle in (-90, 90] with the least curl, and that curl's share of curl and divergence."""
     (row_slow, row_fast), (col_slow, col_fast) = slopes

@@ -81,14 +81,14 @@ def write_scan(path: Path | str, scan: Scan, optics: Optics, name: str = "scan")
         If the disk is full or the folder cannot be written to; what lay at
         ``path`` before is untouched.
     """
-    path, name = Path(path), _stored(name)
+    path, key = Path(path), _stored(name)
     texts = _record_as_json(f"{path}: {name}", scan, optics)
     with renamed_when_whole(path) as part, h5py.File(part, "w") as file:
         file.attrs.update({"emd_group_type": "file", "version_major": 1, "version_minor": 0})
         if path.exists():
-            _copy_others(path, file, name)
-        root = file.create_group(name)
-        root.attrs.update({"emd_group_type": "root", "python_class": "Root"})
+            _copy_others(path, file, key)
+        root = file.create_group(key)
+        root.attrs.update({"emd_group_type": "root", "python_class": "Root", "scan": name})
         _write_metadata(root, scan, texts)
         _write_intensities(root, scan, f"{path}: {name}", part)
 
@@ -138,9 +138,9 @@ def open_scan(path: Path | str, name: str | None = None, check: bool = True) -> 
 
 
 def scan_names(path: Path | str) -> list[str]:
-    """Names of the scans in a measurement file, in alphabetical order."""
+    """Names of the scans in a measurement file as they were given, in alphabetical order."""
     with open_hdf5(Path(path)) as file:
-        return [key for key in file if f"{key}/metadatabundle/rephase" in file]
+        return [item.attrs["scan"] for item in file.values() if "scan" in item.attrs]
 
 
 def _stored(name: str) -> str:
@@ -162,10 +162,10 @@ def _record_as_json(where: str, scan: Scan, optics: Optics) -> dict[str, str]:
         raise InputError(f"{where}.lineage", error, "text, finite numbers, lists and mappings") from None
 
 
-def _copy_others(path: Path, file: h5py.File, name: str) -> None:
+def _copy_others(path: Path, file: h5py.File, replaced: str) -> None:
     with open_hdf5(path) as old:
         for key in old:
-            if key != name:
+            if key != replaced:
                 old.copy(key, file)
 
 
