@@ -18,6 +18,7 @@ cells = st.builds(cellpar_to_cell, st.tuples(lengths, lengths, lengths, angles, 
 zone_axes = st.tuples(*[st.integers(-3, 3)] * 3).filter(any)
 
 
+@settings(deadline=None)
 @given(cells, zone_axes, st.floats(-360, 360))
 def test_zone_axis_points_along_the_beam(cell, zone_axis, rotation_deg):
     rotation = zone_rotation(cell, zone_axis, rotation_deg)
@@ -27,6 +28,7 @@ def test_zone_axis_points_along_the_beam(cell, zone_axis, rotation_deg):
     assert np.allclose(beam[:2], 0, atol=1e-8) and beam[2] > 0
 
 
+@settings(deadline=None)
 @given(cells, zone_axes, st.floats(0, 360))
 def test_in_plane_rotation_is_counterclockwise(cell, zone_axis, rotation_deg):
     turn = zone_rotation(cell, zone_axis, rotation_deg) @ zone_rotation(cell, zone_axis).T

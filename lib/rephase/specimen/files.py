@@ -8,7 +8,7 @@ ASE parses the files; what it would silently get wrong is settled here:
 - PDB: it overlays alternate conformers, takes the last of several models and believes the dummy cell of
   electron-microscopy entries. Here the first conformer counts; a biological assembly (``.pdb1`` ...)
   is all models together, any other file its first model; the cell is not used.
-- mmCIF: it looks for fractional coordinates and finds no atoms. Here the Cartesian ones are read.
+- mmCIF: it looks for fractional coordinates and fails. Here the Cartesian ones are read.
 - LAMMPS data: without a mapping, atom type 1 becomes hydrogen. Here the mapping is required.
 """
 
@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
-from io import StringIO
+from collections.abc import Callable, Mapping
+from io import BytesIO, StringIO
 from numbers import Real
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from ase.io.cif import CIFBlock, parse_cif
 
 from rephase.errors import InputError
 from rephase.specimen.geometry import closest_pair
+
+_MMCIF_ATOMS = (b"_atom_site.", b"ATOM", b"HETATM")
 
 CLOSEST_ANGSTROM = 0.5
 """Two atoms nearer to each other than this, in angstrom, are an error of the file."""
@@ -100,7 +102,7 @@ def _kind(path: Path) -> str:
     raise InputError(str(path), f"suffix {suffix!r}", "CIF, mmCIF, PDB, XYZ, LAMMPS data or POSCAR")
 
 
-def _parsed(path: Path, kind: str, parse) -> Atoms:
+def _parsed(path: Path, kind: str, parse: Callable[[], Atoms]) -> Atoms:
     """Turn whatever a parser raises into one line that names the file."""
     try:
         atoms = parse()
@@ -118,8 +120,8 @@ def _checked(atoms: Atoms, path: Path, vacuum_angstrom: Real | None, molecular: 
     if not np.isfinite(atoms.positions).all():
         raise InputError(str(path), "coordinates that are not finite", "finite coordinates")
     if vacuum_angstrom is not None:
-        if not vacuum_angstrom >= 0:
-            raise InputError("vacuum_angstrom", vacuum_angstrom, "a length of at least 0 angstrom")
+        if not (np.isfinite(vacuum_angstrom) and vacuum_angstrom > 0):
+            raise InputError("vacuum_angstrom", vacuum_angstrom, "a length above 0 angstrom")
         atoms.set_cell(None)
         atoms.center(vacuum=vacuum_angstrom)
         atoms.pbc = False
@@ -136,7 +138,7 @@ def _checked(atoms: Atoms, path: Path, vacuum_angstrom: Real | None, molecular: 
     return atoms
 
 
-def _read_ase(kind: str):
+def _read_ase(kind: str) -> Callable[[Path, int], Atoms]:
     return lambda path, _seed: _bare(read(path, format=kind))
 
 
@@ -176,7 +178,7 @@ def _located(block: CIFBlock) -> tuple[CIFBlock, int]:
     return CIFBlock(block.name, tags), located.count(False)
 
 
-def _draw_occupancy(atoms: Atoms, occupancy: list[Mapping[str, float]], seed: int) -> Atoms:
+def _draw_occupancy(atoms: Atoms, occupancy: list[Mapping[str, Real]], seed: int) -> Atoms:
     """Give each site one of its species, or a vacancy, with the probabilities of the file."""
     draw = np.random.default_rng(seed).random(len(atoms))
     numbers = atoms.numbers.copy()
@@ -204,7 +206,9 @@ def _read_pdb(path: Path, _seed: int) -> Atoms:
 
 
 def _read_mmcif(path: Path, _seed: int) -> Atoms:
-    block = next(block for block in parse_cif(str(path)) if "_atom_site.cartn_x" in block)
+    # The table of atoms alone: its rows begin with the record's name, and ASE takes long for the rest.
+    table = [row for row in path.read_bytes().splitlines(True) if row.startswith(_MMCIF_ATOMS)]
+    block = next(iter(parse_cif(BytesIO(b"data_atoms\nloop_\n" + b"".join(table)))))
     column = {key.removeprefix("_atom_site."): block[key] for key in block if key.startswith("_atom_site.")}
     count = len(column["cartn_x"])
     model = column.get("pdbx_pdb_model_num", [1] * count)
@@ -228,12 +232,12 @@ def _read_lammps(path: Path, species: Mapping[int, str] | None, atom_style: str)
     unknown = [symbol for symbol in species.values() if symbol not in atomic_numbers]
     if unknown:
         raise InputError("species", unknown[0], "a chemical symbol")
-    mapping = {kind: atomic_numbers[symbol] for kind, symbol in species.items()}
-    atoms = _parsed(
-        path,
-        "lammps-data",
-        lambda: read(path, format="lammps-data", atom_style=atom_style, Z_of_type=mapping),
-    )
+    atoms = _parsed(path, "lammps-data", lambda: read(path, format="lammps-data", atom_style=atom_style))
+    types = atoms.get_array("type")
+    unmapped = sorted(set(types.tolist()) - set(species))
+    if unmapped:
+        raise InputError("species", f"no symbol for type {unmapped[0]} of {path}", "one for each atom type")
+    atoms.symbols = [species[kind] for kind in types.tolist()]
     return _bare(atoms)
 
 

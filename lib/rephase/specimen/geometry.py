@@ -50,4 +50,4 @@ def closest_pair(atoms: Atoms, within_angstrom: float = 16.0) -> tuple[int, int,
             return int(first[nearest]), int(second[nearest]), float(distance[nearest])
         if reach >= within_angstrom:
             return None
-        reach = min(2 * reach, within_angstrom)
+        reach = min(1.5 * reach, within_angstrom)

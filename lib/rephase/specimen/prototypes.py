@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +31,8 @@ class Prototype:
         The key in the library.
     structure_type : str
         Prototype of the structure, e.g. ``'zincblende'``.
+    formula : str
+        Reduced formula in Hill order, e.g. ``'AsGa'``.
     atoms : ase.Atoms
         The conventional cell; lengths in angstrom.
     source : str
@@ -47,6 +49,7 @@ class Prototype:
 
     name: str
     structure_type: str
+    formula: str
     atoms: Atoms
     source: str
     density_g_cm3: float | None
@@ -54,48 +57,22 @@ class Prototype:
     split: Split
     note: str = ""
 
-    @property
-    def formula(self) -> str:
-        """Reduced formula in Hill order, e.g. ``'AsGa'``."""
-        return reduced_formula(self.atoms)
-
 
 class _Entry(BaseModel):
     """One entry of the library file, as written there."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     structure_type: str
     space_group: int = Field(ge=1, le=230)
     setting: Literal[1, 2] = 1
     cell: tuple[float, float, float, float, float, float]
-    basis: list[tuple[str, float, float, float]]
+    basis: tuple[tuple[str, float, float, float], ...]
     source: str
     density_g_cm3: float | None = None
     density_source: str
     split: Split
     note: str = ""
-
-    def build(self, name: str) -> Prototype:
-        atoms = crystal(
-            [species for species, *_ in self.basis],
-            [position for _, *position in self.basis],
-            spacegroup=self.space_group,
-            setting=self.setting,
-            cellpar=self.cell,
-        )
-        atoms.info.clear()
-        del atoms.arrays["spacegroup_kinds"]
-        return Prototype(
-            name,
-            self.structure_type,
-            atoms,
-            self.source,
-            self.density_g_cm3,
-            self.density_source,
-            self.split,
-            self.note,
-        )
 
 
 def names(path: Path = LIBRARY) -> list[str]:
@@ -112,6 +89,17 @@ def names(path: Path = LIBRARY) -> list[str]:
         If the file is missing or an entry is not what it should be.
     """
     return list(_entries(path))
+
+
+def catalogue(path: Path = LIBRARY) -> list[Prototype]:
+    """All crystals of the library; their atoms are shared, so read them only.
+
+    Parameters
+    ----------
+    path : Path
+        The library file.
+    """
+    return [_build(name, entry) for name, entry in _entries(path).items()]
 
 
 def prototype(name: str, path: Path = LIBRARY) -> Prototype:
@@ -134,7 +122,8 @@ def prototype(name: str, path: Path = LIBRARY) -> Prototype:
         folded = {key.casefold(): key for key in entries}
         close = [folded[key] for key in difflib.get_close_matches(name.casefold(), folded, n=5, cutoff=0.4)]
         raise InputError("material", repr(name), f"one of {', '.join(close or entries)}")
-    return entries[name].build(name)
+    built = _build(name, entries[name])
+    return replace(built, atoms=built.atoms.copy())
 
 
 def _entries(path: Path) -> dict[str, _Entry]:
@@ -156,3 +145,17 @@ def _parse(path: Path, _modified_ns: int) -> dict[str, _Entry]:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{path}: {where}", repr(first["input"]), first["msg"]) from error
+
+
+@functools.cache
+def _build(name: str, entry: _Entry) -> Prototype:
+    atoms = crystal(
+        [species for species, *_ in entry.basis],
+        [position for _, *position in entry.basis],
+        spacegroup=entry.space_group,
+        setting=entry.setting,
+        cellpar=entry.cell,
+    )
+    atoms = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
+    described = entry.model_dump(exclude={"space_group", "setting", "cell", "basis"})
+    return Prototype(name=name, formula=reduced_formula(atoms), atoms=atoms, **described)

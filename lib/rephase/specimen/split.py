@@ -1,8 +1,8 @@
 """The split of the crystals into training, validation and test, fixed by name in the library.
 
 A structure belongs to one part with everything derived from it: variants are
-drawn from the crystals of a part, and none may have the formula of a crystal
-of another part that was held out.
+drawn from the crystals of a part, and substitution never leads to the formula
+of a crystal of another part.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from ase import Atoms
 
 from rephase.errors import InputError
-from rephase.specimen.prototypes import LIBRARY, Prototype, Split, names, prototype
+from rephase.specimen.prototypes import LIBRARY, Split, catalogue, prototype
 from rephase.specimen.variants import decorate
 
 
@@ -38,7 +38,7 @@ def members(part: str, exclude_types: Collection[str] = (), path: Path = LIBRARY
     """
     if part not in get_args(Split):
         raise InputError("part", repr(part), f"one of {', '.join(get_args(Split))}")
-    crystals = _library(path)
+    crystals = catalogue(path)
     known = sorted({crystal.structure_type for crystal in crystals})
     for unknown in set(exclude_types) - set(known):
         raise InputError("exclude_types", repr(unknown), f"one of {', '.join(known)}")
@@ -46,9 +46,8 @@ def members(part: str, exclude_types: Collection[str] = (), path: Path = LIBRARY
 
 
 def held_out_formulas(part: str, path: Path = LIBRARY) -> frozenset[str]:
-    """Reduced formulas of all crystals outside a part: no variant of the part may have one of them."""
-    inside = set(members(part, path=path))
-    return frozenset(crystal.formula for crystal in _library(path) if crystal.name not in inside)
+    """Reduced formulas of all crystals outside a part: substitution must not lead to one of them."""
+    return frozenset(crystal.formula for crystal in catalogue(path) if crystal.split != part)
 
 
 def draw_variant(
@@ -76,10 +75,6 @@ def draw_variant(
     if not choices:
         raise InputError("exclude_types", sorted(exclude_types), f"types that leave a crystal in {part}")
     pick, decoration = np.random.SeedSequence(seed).generate_state(2)
-    name = choices[np.random.default_rng(pick).integers(len(choices))]
-    variant = decorate(prototype(name, path).atoms, int(decoration), forbidden=held_out_formulas(part, path))
-    return name, variant
-
-
-def _library(path: Path) -> list[Prototype]:
-    return [prototype(name, path) for name in names(path)]
+    chosen = prototype(choices[np.random.default_rng(pick).integers(len(choices))], path)
+    forbidden = held_out_formulas(part, path) - {chosen.formula}
+    return chosen.name, decorate(chosen.atoms, int(decoration), forbidden=forbidden)
