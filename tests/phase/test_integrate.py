@@ -39,3 +39,13 @@ def test_high_pass_damps_by_the_stated_factor(cycles):
     slope = 2 * math.pi * q * np.cos(2 * math.pi * q * np.arange(32))[:, None] * np.ones(8)
     image = integrate(np.stack([slope, 0 * slope]), (1.0, 1.0), high_pass_inverse_angstrom=2 / 32)
     assert np.allclose(image, wave * q**2 / (q**2 + (2 / 32) ** 2), atol=1e-12)
+
+
+def test_reversing_an_axis_reverses_the_image():
+    # holds for noise only if nothing is made of the frequency whose sign is unknown
+    gradient = np.random.default_rng(0).normal(size=(2, 16, 12))
+    image = integrate(gradient, (0.3, 0.4))
+    upside_down = gradient[:, ::-1] * np.array([-1, 1])[:, None, None]
+    assert np.allclose(integrate(upside_down, (0.3, 0.4)), image[::-1], atol=1e-12)
+    left_right = gradient[:, :, ::-1] * np.array([1, -1])[:, None, None]
+    assert np.allclose(integrate(left_right, (0.3, 0.4)), image[:, ::-1], atol=1e-12)

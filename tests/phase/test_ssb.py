@@ -88,13 +88,13 @@ def test_transfer_in_focus_is_a_power_of_the_overlap_area(lens, scanning, weight
     assert np.abs(found - expected).mean() < 0.01
 
 
-def noise_power(scan, optics, electrons: float, draws: int, **settings) -> np.ndarray:
+def noise_power(scan, optics, electrons: float, draws: int, weighting="normalised", **settings) -> np.ndarray:
     """Mean power of shot noise in vacuum at each frequency, in units of Zernike phase contrast's."""
     vacuum = np.broadcast_to(scan.intensities.mean((0, 1)) * electrons, scan.shape)
     power = 0
     for seed in range(draws):
         counts = np.random.default_rng(seed).poisson(vacuum).astype(np.float32)
-        found = image(scan.with_intensities(counts), optics, weighting="normalised", **settings) / electrons
+        found = image(scan.with_intensities(counts), optics, weighting=weighting, **settings) / electrons
         power = power + np.abs(np.fft.rfft2(found)) ** 2 / draws
     return power * 4 * electrons / found.size
 
@@ -105,6 +105,15 @@ def test_noise_in_focus_is_that_of_the_closed_form_dqe(lens, weak):
     ring = (x > 0.3) & (x < 1.7)
     dqe = (overlap(x) - overlap(2 * x)) / 2
     assert (noise_power(scan, lens, 200.0, draws=4) * dqe)[ring].mean() == pytest.approx(1, abs=0.06)
+
+
+@pytest.mark.parametrize("pixel_weight", ["matched", "unit"])
+def test_sqrt_weighting_makes_the_noise_white(lens, aberrated, pixel_weight):
+    scan, optics, _ = aberrated
+    x = np.hypot(*half_frequencies(scan)) / lens.aperture_radius
+    power = noise_power(scan, optics, 200.0, 4, weighting="sqrt", pixel_weight=pixel_weight)
+    rings = [power[(x > low) & (x <= low + 0.4)].mean() for low in (0.1, 0.5, 0.9, 1.3)]
+    assert np.allclose(rings, np.mean(rings), rtol=0.12)
 
 
 def test_matched_weight_is_less_noisy_than_the_bare_phase(lens, aberrated):

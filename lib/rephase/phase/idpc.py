@@ -1,16 +1,17 @@
 """iDPC from four detector segments: an estimate of the beam's deflection, integrated.
 
-A four-segment detector splits an annulus into quadrants. The differences of
-opposite quadrants, added as vectors along the quadrants' directions, grow with
-the deflection of the beam; their response to a small deflection of the disc in
-vacuum calibrates them. With ``D(k)`` the calibrated vector response of pixel k,
-a weak phase object is transferred with (Lazic, Bosch, Lazar, Ultramicroscopy
-160, 265 (2016))
+A four-segment detector splits an annulus into quadrants A, B, C, D. The
+differences A - C and B - D grow with the deflection of the beam; the response
+of this pair of signals to a small deflection of the disk in vacuum, along each
+axis, calibrates it. With ``D(k)`` the calibrated vector response of
+pixel k, a weak phase object is transferred with (Lazic, Bosch, Lazar,
+Ultramicroscopy 160, 265 (2016))
 
     H(q) = sum_k q.D(k) Gamma(k, q) / q^2,  Gamma = A*(k) A(k - q) - A(k) A*(k + q)
 
-which goes to 1 at low frequencies. For an ideal disc of radius K that lies
-across the annulus the calibration is ``pi K / (2 sqrt 2)``. D(k) = k gives iCOM.
+which goes to 1 at low frequencies. For an ideal disk of radius K with its edge
+in the annulus, the deflection along A is ``pi K / (2 sqrt 2) (A - C)``, signals in
+fractions of the beam. D(k) = k would give iCOM.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from rephase.phase.detect import DirectSettings, detect, detector_to_scan, pixel
 from rephase.phase.image import PhaseImage
 from rephase.phase.integrate import Boundary, integrate
 
+DIFFERENCES = np.array([[1.0, 0.0, -1.0, 0.0], [0.0, 1.0, 0.0, -1.0]])  # A - C and B - D
 SUBPIXELS = 8  # points along each side of a pixel that share it out among the segments
 
 
@@ -38,7 +40,7 @@ class IDPCSettings(DirectSettings):
     Parameters
     ----------
     inner, outer : float
-        Radii of the annulus, in units of the aperture's; the edge of the disc
+        Radii of the annulus, in units of the aperture's; the edge of the disk
         must lie between them.
     rotation_deg : float
         Direction of the first border, from the detector's row axis towards its
@@ -72,24 +74,22 @@ def deflection(scan: Scan, optics: Optics, settings: IDPCSettings) -> Float[np.n
     require_disk(scan, optics)
     inner, outer = settings.inner * optics.semiangle_mrad, settings.outer * optics.semiangle_mrad
     masks = segments(scan, inner, outer, rotation_deg=settings.rotation_deg, subpixels=SUBPIXELS)
-    directions = np.radians(settings.rotation_deg + 90 * np.arange(4) + 45)
-    differences = np.stack([np.cos(directions), np.sin(directions)])
-    vectors = np.tensordot(differences, masks, axes=1)
-    calibrated = detector_to_scan(scan) @ np.linalg.inv(_response(scan, optics, vectors)) @ differences
+    vectors = np.tensordot(DIFFERENCES, masks, axes=1)
+    calibrated = detector_to_scan(scan) @ np.linalg.inv(_response(scan, optics, vectors)) @ DIFFERENCES
     return np.tensordot(calibrated, detect(scan, masks, settings.per_pattern), axes=1)
 
 
 def _response(
     scan: Scan, optics: Optics, vectors: Float[np.ndarray, "2 row col"]
 ) -> Float[np.ndarray, "2 2"]:
-    """Change of the signal vector per 1/angstrom of deflection along (row, col), of the disc in vacuum."""
+    """Change of the signal vector per 1/angstrom of deflection along (row, col), of the disk in vacuum."""
     per_mrad = 1e-3 / optics.wavelength_angstrom
     edge = (scan.pixel_mrad[0] * per_mrad, scan.pixel_mrad[1] * per_mrad)
     k = [torch.tensor(angle * per_mrad) for angle in pixel_angles(scan)]
 
     def signal(shift: tuple[float, float]) -> np.ndarray:
-        disc = aperture(optics, k[0] - shift[0], k[1] - shift[1], edge).square().numpy()
-        return np.tensordot(vectors, disc / disc.sum(), axes=2)
+        disk = aperture(optics, k[0] - shift[0], k[1] - shift[1], edge).square().numpy()
+        return np.tensordot(vectors, disk / disk.sum(), axes=2)
 
     along_row = (signal((edge[0], 0.0)) - signal((-edge[0], 0.0))) / (2 * edge[0])
     along_col = (signal((0.0, edge[1])) - signal((0.0, -edge[1]))) / (2 * edge[1])

@@ -10,7 +10,7 @@ with weights ``w``, a frequency is passed with the gain ``g``:
 
     Phi_est(q) = -i g(q) sum_k w(k, q) G(k, q),    transfer T(q) = g sum_k w Gamma
 
-Each weighting has its gain; W = sum_k w Gamma, V = sum_k |w|^2:
+Each weighting has its gain; W = sum_k w Gamma, V = sum_k |w A|^2 (the noise):
 
     'normalised'   1 / W                        T = 1
     'sqrt'         1 / sqrt(V), to scale        T ~ W / sqrt(V), white noise
@@ -18,7 +18,7 @@ Each weighting has its gain; W = sum_k w Gamma, V = sum_k |w|^2:
 
 where 'to scale' means that the best-transferred frequency of the scan has
 T = 1: there the phase is in rad, elsewhere it is damped. With an aperture in
-focus W ~ o(x) - o(2x), o the overlap of two discs at distance x = q / radius.
+focus W ~ o(x) - o(2x), o the overlap of two disks at distance x = q / radius.
 """
 
 from __future__ import annotations
@@ -48,12 +48,13 @@ class SSBSettings(DirectSettings):
     pixel_weight : {'matched', 'unit'}
         Weight of each detector pixel: ``Gamma*``, the matched filter, or the
         bare phase ``Gamma* / |Gamma|``. The same in focus; out of focus the
-        matched filter also uses the region where three discs overlap for what
-        it is worth.
+        matched filter also uses the region where three disks overlap, for
+        what it is worth.
     least_transfer : float
         'normalised' leaves out frequencies with W below this fraction of the best.
     chunk_pixels : int
-        Detector pixels in memory at a time; changes nothing but time and memory.
+        Detector pixels in memory at a time; changes nothing but time and memory
+        (a data set on disk is read once for each chunk).
     device : str
         Where torch computes: 'cpu', 'cuda', ...
     precision : {'float32', 'float64'}
@@ -112,7 +113,7 @@ def reconstruct(scan: Scan, optics: Optics, settings: SSBSettings | None = None)
         weight = gamma.conj() if settings.pixel_weight == "matched" else _unit(gamma.conj())
         signal += (weight * spectra).sum(0)
         response += (weight * gamma).sum(0) / kernel.total
-        noise += weight.abs().square().sum(0)
+        noise += (weight.abs().square() * kernel.intensity[chunk, None]).sum(0)
     gain = _gain(response.real, noise, settings)
     spectrum, transfer = (
         torch.zeros(shape[0] * (shape[1] // 2 + 1), dtype=part.dtype, device=part.device)
@@ -163,8 +164,9 @@ class _Sidebands:
     """Where a scan's sidebands are, and ``Gamma`` there.
 
     ``rows, cols`` are the pixels in the bright-field disk; ``bins`` the terms of
-    the flattened ``rfft2`` over the scan whose sidebands meet the disc; ``total``
-    is the intensity of the probe that has the amplitude 1 inside its aperture.
+    the flattened ``rfft2`` over the scan whose sidebands meet the disk. The probe
+    has the amplitude 1 inside its aperture: ``intensity`` at the pixels, ``total``
+    of all.
     """
 
     def __init__(self, scan: Scan, optics: Optics, dtype: torch.dtype, device: str):
@@ -176,7 +178,8 @@ class _Sidebands:
         )
         amplitude = aperture(optics, *k, self.edge)
         self.rows, self.cols = torch.nonzero(amplitude, as_tuple=True)
-        self.total = float(amplitude.square().sum())
+        self.intensity = amplitude[self.rows, self.cols].square().to(device, dtype)
+        self.total = float(self.intensity.sum())
         self.k = k[:, self.rows, self.cols].to(device, dtype)
 
         slow, fast = scan.shape[:2]
