@@ -14,6 +14,7 @@ import abtem
 import ase
 import numpy as np
 import torch
+
 from rephase.microscope.multislice import scan_4d
 from rephase.microscope.optics import Optics
 
@@ -67,7 +68,7 @@ def main() -> None:
 
     probe = abtem.Probe(energy=OPTICS.energy_ev, semiangle_cutoff=OPTICS.semiangle_mrad, defocus=50.0)
     probe.grid.match(potential)
-    scan = abtem.CustomScan(positions.reshape(-1, 2))
+    scan = abtem.GridScan((0, 0), (LATTICE_ANGSTROM, LATTICE_ANGSTROM), gpts=arguments.scan, endpoint=False)
     detector = abtem.PixelatedDetector(max_angle="cutoff")
 
     def theirs() -> np.ndarray:
@@ -82,7 +83,7 @@ def main() -> None:
             torch.from_numpy(positions),
             (DETECTOR, DETECTOR),
         )
-        return patterns.cpu().numpy().reshape(-1, DETECTOR, DETECTOR)
+        return patterns.cpu().numpy()
 
     with torch.no_grad():
         before = resident_mib()
@@ -92,7 +93,7 @@ def main() -> None:
         after_theirs = resident_mib()
         rounds = [(timed(ours)[0], timed(theirs)[0]) for _ in range(arguments.rounds)]
 
-    count = len(measured)
+    count = arguments.scan**2
     ours_s, theirs_s = (statistics.median(column) for column in zip(*rounds, strict=True))
     ratios = sorted(there / here for here, there in rounds)
     error = np.linalg.norm(measured - reference) / np.linalg.norm(reference)

@@ -7,6 +7,7 @@ import ase
 import numpy as np
 import pytest
 import torch
+
 from rephase.errors import InputError
 from rephase.microscope.grid import frequencies
 from rephase.microscope.multislice import (

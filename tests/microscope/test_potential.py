@@ -1,6 +1,7 @@
 """The potential: abTEM's and Lobato's numbers, exact positions, slices by the nucleus."""
 
 import json
+import math
 from importlib.resources import files
 
 import abtem
@@ -11,6 +12,9 @@ import torch
 from abtem.core.constants import kappa
 from abtem.integrals import sinc
 from abtem.parametrizations import LobatoParametrization
+from scipy.integrate import trapezoid
+from scipy.special import j0
+
 from rephase.errors import InputError
 from rephase.microscope.grid import fourier_resample, fourier_shift
 from rephase.microscope.potential import (
@@ -19,8 +23,6 @@ from rephase.microscope.potential import (
     slice_thicknesses,
     sliced_potential,
 )
-from scipy.integrate import trapezoid
-from scipy.special import j0
 
 BOX = (6.0, 7.5, 8.0)
 SHAPE = (45, 51)  # odd: no frequency stands for both signs, so shifts are exact
@@ -191,6 +193,13 @@ def test_gradient_with_respect_to_positions():
         )
 
     assert torch.autograd.gradcheck(potential, plane)
+
+
+@pytest.mark.parametrize("count", range(1, 60))
+def test_slices_fill_the_depth_and_none_is_added_by_rounding(count):
+    thicknesses = slice_thicknesses(count * 3.905 / 2, 3.905 / 2)
+    assert len(thicknesses) == count
+    assert len(slice_thicknesses(count * 3.905 / 2, 3.905 / 2.1)) == math.ceil(count * 1.05)
 
 
 def test_bad_input():

@@ -7,7 +7,10 @@ through the slice's thickness (Kirkland 2010, Ch. 6):
     t_n       = F^-1 [ M(k) F [ exp(i sigma V_n) ] ]
 
 with M the antialiasing aperture. Functions broadcast over leading axes, follow the
-precision and device of the slices, and move nothing between devices.
+precision and device of the slices, and return on that device.
+
+On a CPU that other processes keep busy, set ``OMP_WAIT_POLICY=PASSIVE``: threads
+that spin while they wait for each other slow this code down severalfold.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import torch
 from jaxtyping import Complex, Float
 
 from rephase.errors import InputError
-from rephase.microscope.grid import antialias_mask, frequencies
+from rephase.microscope.grid import antialias_mask, frequencies, pixel_size
 from rephase.microscope.optics import Optics, interaction_parameter, wavelength
 from rephase.microscope.probe import probe_spectrum
 
@@ -45,7 +48,7 @@ def transmission(
         Side lengths of the periodic box.
     """
     shape = tuple(slices.shape[-2:])
-    mask = antialias_mask(shape, _pixel(shape, box_angstrom), dtype=slices.dtype, device=slices.device)
+    mask = antialias_mask(shape, pixel_size(box_angstrom, shape), dtype=slices.dtype, device=slices.device)
     spectrum = torch.fft.fft2(torch.exp(1j * interaction_parameter(energy_ev) * slices))
     spectrum *= mask
     return torch.fft.ifft2(spectrum)
@@ -60,7 +63,7 @@ def propagator(
     device: torch.device | str | None = None,
 ) -> Complex[torch.Tensor, "row col"]:
     """Fresnel propagator ``M(k) exp(-i pi wavelength dz k^2)`` in FFT order, within the antialiased band."""
-    pixel = _pixel(shape, box_angstrom)
+    pixel = pixel_size(box_angstrom, shape)
     ky, kx = frequencies(shape, pixel, torch.float64, device)
     phase = -math.pi * wavelength(energy_ev) * distance_angstrom * (ky**2 + kx**2)
     return torch.polar(antialias_mask(shape, pixel, device=device), phase).to(dtype)
@@ -225,7 +228,7 @@ def _propagators(
 def _shifted(spectrum: torch.Tensor, positions: torch.Tensor, box: Box) -> torch.Tensor:
     """Spectra of a probe moved to each position."""
     shape = tuple(spectrum.shape)
-    ky, kx = frequencies(shape, _pixel(shape, box), torch.float64, spectrum.device)
+    ky, kx = frequencies(shape, pixel_size(box, shape), torch.float64, spectrum.device)
     at = positions[..., None, None]
     ramp_y = torch.exp(-2j * math.pi * ky * at[:, 0]).to(spectrum.dtype)
     ramp_x = torch.exp(-2j * math.pi * kx * at[:, 1]).to(spectrum.dtype)
@@ -245,10 +248,6 @@ def _on_detector(spectra: torch.Tensor, detector_shape: tuple[int, int]) -> torc
 
 def _intensity(amplitude: torch.Tensor) -> torch.Tensor:
     return amplitude.real.square() + amplitude.imag.square()
-
-
-def _pixel(shape: tuple[int, int], box: Box) -> tuple[float, float]:
-    return box[0] / shape[0], box[1] / shape[1]
 
 
 def _check_repeats(repeats: int) -> None:

@@ -22,10 +22,11 @@ from jaxtyping import Complex, Float, Int
 from scipy import constants
 
 from rephase.errors import InputError
-from rephase.microscope.grid import frequencies
+from rephase.microscope.grid import frequencies, pixel_size
 
 # h^2 / (2 pi m e) in V angstrom^2: from f(k) in angstrom to a potential in V angstrom^3
 VOLTS_PER_SCATTERING_FACTOR = 1e20 * constants.h**2 / (2 * math.pi * constants.m_e * constants.e)
+ROUNDING = 1e-9  # a ratio of lengths this close to a whole number is one
 
 
 @cache
@@ -65,10 +66,10 @@ def slice_thicknesses(depth_angstrom: float, slice_angstrom: float) -> tuple[flo
     InputError
         If the specimen is thinner than one slice.
     """
-    if not 0 < slice_angstrom <= depth_angstrom:
+    if not 0 < slice_angstrom * (1 - ROUNDING) <= depth_angstrom:
         found = f"slices of {slice_angstrom:g} angstrom in a depth of {depth_angstrom:g} angstrom"
         raise InputError("slice_angstrom", found, "a thickness above 0, up to the depth of the specimen")
-    count = math.ceil(depth_angstrom / slice_angstrom)
+    count = math.ceil(depth_angstrom / slice_angstrom * (1 - ROUNDING))
     return (depth_angstrom / count,) * count
 
 
@@ -110,7 +111,7 @@ def sliced_potential(
     slices, batch = len(thicknesses_angstrom), len(positions)
     layer = _layer(positions[..., 2], thicknesses_angstrom)
     layer = layer + slices * torch.arange(batch, device=layer.device)[:, None]
-    pixel = (box_angstrom[0] / shape[0], box_angstrom[1] / shape[1])
+    pixel = pixel_size(box_angstrom[:2], shape)
     ky, kx = frequencies(shape, pixel, torch.float64, positions.device)
     ky, kx = ky[:, 0], kx[0, : shape[1] // 2 + 1].abs()
     k2 = ky[:, None] ** 2 + kx**2
