@@ -30,7 +30,8 @@ class ICOMSettings(DirectSettings):
     ----------
     boundary : {'periodic', 'mirror'}
         How the specimen goes on beyond the scan: repeated, or reflected (for a
-        field of view that does not close on itself).
+        field of view that does not close on itself; an error of the scan's
+        ``centre_px`` then shows as a ramp).
     high_pass_inverse_angstrom : float
         Frequency in 1/angstrom below which undulations are suppressed; 0: none.
     per_pattern : bool
