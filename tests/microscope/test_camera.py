@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage, stats
+
 from rephase.errors import InputError
 from rephase.measurement import Scan
 from rephase.microscope.camera import (
@@ -19,7 +21,6 @@ from rephase.microscope.camera import (
     poisson_counts,
     with_defects,
 )
-from scipy import ndimage, stats
 
 
 def disk(radius: float = 9.0, pixels: int = 48) -> np.ndarray:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rephase.errors import InputError
 from rephase.measurement import Scan
 from rephase.microscope.detectors import annulus, bright_field, disk, largest_angle, segments

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rephase.microscope.grid import (
     antialias_cutoff,
     antialias_mask,

@@ -8,6 +8,7 @@ from abtem.core.energy import energy2sigma, energy2wavelength
 from abtem.transfer import Aberrations, polar_symbols
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rephase.errors import InputError
 from rephase.microscope.grid import frequencies
 from rephase.microscope.optics import (

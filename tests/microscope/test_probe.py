@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rephase.errors import InputError
 from rephase.microscope.optics import Optics
 from rephase.microscope.probe import probe, probe_spectrum
