@@ -89,6 +89,12 @@ def test_an_edge_belongs_to_a_threshold_and_a_tie_is_no_order(name, at_edge, tmp
             assert verdict(claim, measured(edge, edge)).outcome == at_edge
 
 
+def test_what_is_printed_is_what_is_judged(tmp_path):
+    claim = claim_with(tmp_path, {"kind": "at_least", "threshold": 2.0})
+    found = verdict(claim, measured(1.99999999, 2.12345678))
+    assert (found.outcome, found.low, found.high) == ("holds", 2.0, 2.12346)
+
+
 def test_a_straddled_threshold_is_the_reason(tmp_path):
     claim = claim_with(tmp_path, {"kind": "at_least", "threshold": 2.0})
     assert "1.9 to 2.2 straddles 2" in verdict(claim, measured(1.9, 2.2)).reason

@@ -12,7 +12,7 @@ import json
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -121,6 +121,8 @@ class Verdict(Strict):
 def verdict(claim: Claim, measurement: Measurement) -> Verdict:
     """Whether a claim holds, by its own test.
 
+    Judged and stored is the interval as it is printed, to six significant digits.
+
     Raises
     ------
     InputError
@@ -128,6 +130,8 @@ def verdict(claim: Claim, measurement: Measurement) -> Verdict:
     """
     if measurement.claim != claim.id:
         raise InputError("measurement.claim", measurement.claim, f"the claim's id, {claim.id}")
+    printed = {name: _printed(getattr(measurement, name)) for name in ("value", "low", "high")}
+    measurement = replace(measurement, **printed)
     outcome, reason = _decide(claim, measurement)
     return Verdict(
         claim=claim.id,
@@ -141,6 +145,10 @@ def verdict(claim: Claim, measurement: Measurement) -> Verdict:
         entry_sha256=claim.entry_sha256,
         claims_sha256=claim.claims_sha256,
     )
+
+
+def _printed(number: float | None) -> float | None:
+    return None if number is None else float(f"{number:.6g}")
 
 
 def _decide(claim: Claim, measured: Measurement) -> tuple[Outcome, str | None]:

@@ -200,7 +200,7 @@ def measured_dqe(
     if not electrons_per_pixel > 0:
         raise InputError("electrons_per_pixel", electrons_per_pixel, "a number above 0")
     signal, noise = _signal_and_noise(images)
-    known = 4 * electrons_per_pixel * np.abs(np.fft.fft2(truth, norm="ortho")) ** 2
+    known = 4 * electrons_per_pixel * np.abs(np.fft.fft2(truth.astype(np.float64), norm="ortho")) ** 2
     ring = np.where(_independent(truth.shape), ring_index(truth.shape, pixel_angstrom), -1)
     radius = radial_frequency(truth.shape, pixel_angstrom)
     rng, rings = np.random.default_rng(seed), []
@@ -255,7 +255,7 @@ def _signal_and_noise(
     """Unbiased |E F|^2 and variance of F, per mode."""
     if len(images) < 2:
         raise InputError("images", f"{len(images)} draw", "at least two, or there is no variance")
-    spectra = np.fft.fft2(images, norm="ortho")
+    spectra = np.fft.fft2(images.astype(np.float64), norm="ortho")
     noise = np.var(spectra, axis=0, ddof=1)
     return np.abs(spectra.mean(axis=0)) ** 2 - noise / len(images), noise
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Inexact, Int
+from jaxtyping import Float, Int
 from scipy.signal import windows
 
 from rephase.errors import InputError
@@ -169,7 +169,8 @@ def highest_resolved_frequency(
 
     The noise floor is the mean power of the rings from ``noise_from`` on, taken as
     white; a ring of n modes stands out by ``sigmas`` of its own scatter, floor sqrt(2 / n).
-    0 where no ring does. Power alone cannot tell signal from an artefact: with the
+    0 where no ring does. The image must not have been limited to a band before, or
+    there is no noise to compare with. Power alone cannot tell signal from an artefact: with the
     truth at hand use `resolution_against_truth`.
 
     Parameters
@@ -209,11 +210,11 @@ def tapered(values: Image, fraction: float = 0.25) -> Float[np.ndarray, "slow fa
 
 
 def _level(values: Image) -> Float[np.ndarray, "slow fast"]:
-    return values - np.mean(values, dtype=np.float64)
+    return values.astype(np.float64) - np.mean(values, dtype=np.float64)
 
 
 def _ring_sum(
-    values: Inexact[np.ndarray, "slow fast"], ring: Int[np.ndarray, "slow fast"]
+    values: Float[np.ndarray, "slow fast"], ring: Int[np.ndarray, "slow fast"]
 ) -> Float[np.ndarray, " ring"]:
     return np.bincount(ring[ring >= 0], weights=values[ring >= 0])
 

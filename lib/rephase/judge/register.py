@@ -35,14 +35,14 @@ def shift_between(image: Image, reference: Image, upsampling: int = 100) -> tupl
     """
     if image.shape != reference.shape:
         raise InputError("image", f"shape {image.shape}", f"the reference's, {reference.shape}")
-    level = [values - values.mean() for values in (reference, image)]
+    level = [values - values.mean(dtype=np.float64) for values in (reference, image)]
     shift, _, _ = phase_cross_correlation(*level, upsample_factor=upsampling, normalization=None)
     return float(shift[0]), float(shift[1])
 
 
 def shifted(image: Image, shift_px: tuple[float, float]) -> Float[np.ndarray, "slow fast"]:
     """A periodic image moved by (slow, fast) pixels: a ramp in Fourier space."""
-    return np.fft.ifft2(ndimage.fourier_shift(np.fft.fft2(image), shift_px)).real
+    return np.fft.ifft2(ndimage.fourier_shift(np.fft.fft2(image.astype(np.float64)), shift_px)).real
 
 
 def registered(image: Image, reference: Image, upsampling: int = 100) -> Float[np.ndarray, "slow fast"]:
@@ -78,7 +78,7 @@ def band_limit(
     if not cutoff > 0:
         raise InputError("cutoff", cutoff, "a frequency above 0, in 1/angstrom")
     kept = radial_frequency(values.shape, pixel_angstrom) <= cutoff * (1 + 1e-9)
-    return np.fft.ifft2(np.fft.fft2(values) * kept).real
+    return np.fft.ifft2(np.fft.fft2(values.astype(np.float64)) * kept).real
 
 
 def on_grid(
