@@ -45,11 +45,11 @@ def crossed(seed, n_materials=8, n_seeds=6, items=3, sd_material=1.0, sd_seed=0.
 )
 def test_the_crossed_interval_covers_the_mean_as_often_as_it_says(setting):
     intervals = [
-        statistics.crossed_bootstrap(*crossed(seed, **setting), replicates=200, seed=seed)
-        for seed in range(100)
+        statistics.crossed_bootstrap(*crossed(seed, **setting), replicates=120, seed=seed)
+        for seed in range(80)
     ]
     covered = sum(interval.low <= 2.0 <= interval.high for interval in intervals)
-    assert 89 <= covered <= 100
+    assert covered >= 71
 
 
 def test_items_of_one_material_are_one_cluster():
