@@ -72,6 +72,30 @@ def test_slab_of_whole_periods_has_the_density_of_the_bulk(name, zone_axis):
     assert mass_density(slab) == pytest.approx(mass_density(bulk), rel=1e-9)
 
 
+def handedness(atoms, element, reach=3.3):
+    """A number that a rotation leaves alone and a mirror turns round, of the atoms away from the faces."""
+    z = atoms.positions[:, 2]
+    sites = np.flatnonzero(atoms.symbols == element)
+    if not atoms.pbc[2]:
+        sites = [i for i in sites if z.min() + reach < z[i] < z.max() - reach]
+    centre, vectors, lengths = neighbor_list("iDd", atoms, reach)
+    volumes = []
+    for site in sites:
+        v, d = vectors[centre == site], lengths[centre == site]
+        products = np.einsum("ai,bcj,ij->abc", v, np.cross(v[:, None], v[None]), np.eye(3))
+        volumes.append(np.einsum("abc,a,b,c", products, d, d**2, d**3))
+    return np.mean(volumes)
+
+
+@pytest.mark.parametrize("zone_axis", [(0, 0, 1), (1, 0, 0), (1, 1, 0), (0, 1, 0)])
+def test_a_slab_is_turned_and_not_mirrored(zone_axis):
+    quartz = prototype("quartz").atoms  # a crystal with a hand
+    slab = periodic_slab(quartz, zone_axis, (12, 12), 20)
+    expected = handedness(quartz, "O")
+    assert abs(expected) > 1e-3
+    assert handedness(slab, "O") == pytest.approx(expected, rel=1e-6)
+
+
 def test_slab_scatters_as_the_bulk_does():
     # In the zone [110] of a cubic crystal, all reflections have |g| a = sqrt(2 h^2 + l^2).
     slab = periodic_slab(prototype("SrTiO3").atoms, (1, 1, 0), (20, 20), 22)

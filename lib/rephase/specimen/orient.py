@@ -8,7 +8,7 @@ between ``MARGIN_ANGSTROM`` and the cell's height less ``MARGIN_ANGSTROM``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Real
 
 import numpy as np
@@ -161,17 +161,13 @@ def periodic_slab(
     """
     box = _sizes(box_angstrom)
     if not atoms.pbc.all():
-        raise InputError(
-            "atoms", f"periodic along {atoms.pbc.tolist()}", "a crystal, periodic along all axes"
-        )
+        raise InputError("atoms", f"periodic along {atoms.pbc.tolist()}", "a crystal, periodic along all")
     _at_least_a_layer(thickness_angstrom, atoms)
     across, strain = _orthogonal_pair(atoms.cell.array, zone_axis, max_strain)
     slab = make_supercell(atoms, np.vstack([across, _primitive(zone_axis)]))
     periods = slab.cell.lengths()
     slab.set_cell(periods, scale_atoms=True)
-    slab = slab.repeat(
-        [math.ceil(a / b - 1e-6) for a, b in zip([*box, thickness_angstrom], periods, strict=True)]
-    )
+    slab = slab.repeat(np.ceil([*box, thickness_angstrom] / periods - 1e-6).astype(int))
     slab.positions += _FACE
     slab.wrap(eps=0)
     slab.positions -= _FACE
@@ -212,9 +208,7 @@ def _across_the_beam(
 ) -> Int[np.ndarray, "number 3"]:
     """Indices of the shortest lattice vectors that are nearly perpendicular to z."""
     reach = np.ceil(longest_angstrom * norm(np.linalg.inv(upright), axis=0)).astype(int)
-    index = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in reach], indexing="ij"), axis=-1).reshape(
-        -1, 3
-    )
+    index = _grid([np.arange(-n, n + 1) for n in reach])
     vectors = index @ upright
     length = norm(vectors[:, :2], axis=1)
     flat = (length > 0) & (length <= longest_angstrom) & (np.abs(vectors[:, 2]) <= max_strain * length)
@@ -234,16 +228,13 @@ def _translations(
 ) -> Float[np.ndarray, "number 3"]:
     """Lattice vectors that bring at least one of the atoms near the box."""
     low, high = -positions.max(axis=0) - _FACE, box - positions.min(axis=0)
-    corners = np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), axis=-1).reshape(-1, 3)
-    index = corners @ np.linalg.inv(lattice)
-    ranges = [
-        np.arange(math.floor(a), math.ceil(b) + 1) for a, b in zip(index.min(0), index.max(0), strict=True)
-    ]
-    shifts = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 3) @ lattice
+    corners = _grid(np.stack([low, high], axis=1)) @ np.linalg.inv(lattice)
+    first, last = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
+    shifts = _grid([np.arange(a, b + 1) for a, b in zip(first, last, strict=True)]) @ lattice
     return shifts[np.all((shifts >= low) & (shifts <= high), axis=1)]
 
 
-def _grid(axes) -> Shaped[np.ndarray, "number 3"]:
+def _grid(axes: Iterable[np.ndarray]) -> Shaped[np.ndarray, "number 3"]:
     """All combinations of the three axes' values, one a row."""
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
 
