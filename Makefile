@@ -58,4 +58,4 @@ timings: setup  ## publish this machine's stage times as the reference
 	@cp build/timings.json results/timings.json
 
 readme: setup  ## put the claims table of results/ into README.md
-	@python -m rephase.publish.ledger readme
+	@python -m rephase.publish.ledger front

@@ -27,16 +27,20 @@ class Settings(BaseModel):
 class Simulate(Settings):
     """``baselines/1_simulate``: specimens to noise-free scans."""
 
-    box_angstrom: Positive
+    energy_ev: Positive
+    semiangle_mrad: Positive
+    defocus_angstrom: float
+    thin_box_angstrom: Positive
+    thick_box_angstrom: Positive
     step_angstrom: Positive
     pixel_angstrom: Positive
     slice_angstrom: Positive
     detector_mrad: Positive
     phonon_configurations: Count
     thermal_rms_angstrom: Positive
-    defocus_angstrom: float
     white_noise_positions: Annotated[int, Field(ge=16)]
     white_noise_rms_rad: Positive
+    seed: Annotated[int, Field(ge=0)]
 
 
 class Direct(Settings):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from rephase.errors import InputError
 from rephase.microscope.acquire import acquire_phase_object, scan_of
 from rephase.microscope.field import sample

@@ -81,7 +81,7 @@ def yardstick(truth: Float[np.ndarray, "slow fast"], band: Float[np.ndarray, " 2
     return {"weak": weak_phase_line_applies(float(np.abs(truth).max())), "limit": limit}
 
 
-def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+def mean_interval(values: Sequence[float] | Float[np.ndarray, " seed"], level: float = 0.95) -> Interval:
     """Mean of independent values with Student's t interval; a single value is its own."""
     mean = float(np.mean(values))
     if len(values) < 2:

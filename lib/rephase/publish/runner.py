@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -62,6 +63,8 @@ def execute(path: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
     """
     import papermill
 
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    quieten_kernel()
     target = Path("build/run") / f"{path.parent.name}-{path.stem}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -79,11 +82,20 @@ def execute(path: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
     return normalise(nbformat.read(target, as_version=4))
 
 
+def quieten_kernel(folder: Path = Path("build/ipython")) -> None:
+    """Let the kernel report errors only: its warning about TCP says nothing to a reader."""
+    config = folder / "profile_default" / "ipython_kernel_config.py"
+    if not config.exists():
+        write_text(config, "c.IPKernelApp.log_level = 40\n")
+    os.environ["IPYTHONDIR"] = str(folder.resolve())
+
+
 def report(path: Path, error: Any) -> str:
     """Say in at most a dozen lines which cell failed, how, and where."""
     lines = [ANSI.sub("", line) for frame in error.traceback for line in frame.splitlines()]
     frames = [line.strip() for line in lines if re.match(r"\s*File |.* in .*\(.*\)$|-+> *\d+", line)]
-    first = f"{path}, cell {error.exec_count}: {error.ename}: {error.evalue.splitlines()[0] if error.evalue else ''}"
+    message = error.evalue.splitlines()[0] if error.evalue else ""
+    first = f"{path}, cell {error.exec_count}: {error.ename}: {message}"
     if error.ename == "InputError":
         return first
     return "\n".join([first, *(f"  {line[:160]}" for line in frames[-2 * FRAMES :])])
