@@ -58,5 +58,7 @@ def test_drawing_repeats_with_its_seed():
 def test_unknown_part_or_type_is_named():
     with pytest.raises(InputError, match="part.*'dev'.*validation"):
         members("dev")
+    with pytest.raises(InputError, match="part.*'dev'"):
+        held_out_formulas("dev")
     with pytest.raises(InputError, match="exclude_types.*'perovskit'.*cubic perovskite"):
         members("train", exclude_types=["perovskit"])

@@ -36,8 +36,7 @@ def members(part: str, exclude_types: Collection[str] = (), path: Path = LIBRARY
     InputError
         If the part or a structure type is unknown.
     """
-    if part not in get_args(Split):
-        raise InputError("part", repr(part), f"one of {', '.join(get_args(Split))}")
+    _require_part(part)
     crystals = catalogue(path)
     known = sorted({crystal.structure_type for crystal in crystals})
     for unknown in set(exclude_types) - set(known):
@@ -47,6 +46,7 @@ def members(part: str, exclude_types: Collection[str] = (), path: Path = LIBRARY
 
 def held_out_formulas(part: str, path: Path = LIBRARY) -> frozenset[str]:
     """Reduced formulas of all crystals outside a part: substitution must not lead to one of them."""
+    _require_part(part)
     return frozenset(crystal.formula for crystal in catalogue(path) if crystal.split != part)
 
 
@@ -78,3 +78,8 @@ def draw_variant(
     chosen = prototype(choices[np.random.default_rng(pick).integers(len(choices))], path)
     forbidden = held_out_formulas(part, path) - {chosen.formula}
     return chosen.name, decorate(chosen.atoms, int(decoration), forbidden=forbidden)
+
+
+def _require_part(part: str) -> None:
+    if part not in get_args(Split):
+        raise InputError("part", repr(part), f"one of {', '.join(get_args(Split))}")
