@@ -19,6 +19,7 @@ from rephase.microscope.multislice import (
     transmission,
 )
 from rephase.microscope.optics import Optics
+from rephase.microscope.potential import sliced_potential
 from rephase.microscope.probe import probe
 
 ENERGY = 200e3
@@ -114,6 +115,17 @@ def test_plane_wave_equals_abtem(potential, slices):
     wave = abtem.PlaneWave(energy=ENERGY)
     theirs = wave.multislice(potential).compute().array
     ours = multislice(torch.ones(GRID, dtype=torch.complex64), slices, LATTICE / 2, ENERGY, BOX)
+    assert l2(ours.abs() ** 2, abs(theirs) ** 2) < 1e-4
+
+
+def test_own_potential_in_unequal_slices_equals_abtem():
+    generator = torch.Generator().manual_seed(2)
+    thicknesses = (2.0, 9.0, 1.0, 20.0)
+    atoms = torch.rand(1, 30, 3, dtype=torch.float64, generator=generator) * torch.tensor([*BOX, 32.0])
+    volts = sliced_potential(atoms, torch.full((30,), 22), (*BOX, 32.0), GRID, thicknesses)[0]
+    specimen = abtem.PotentialArray(volts.numpy(), slice_thickness=thicknesses, extent=BOX)
+    theirs = abtem.PlaneWave(energy=ENERGY).multislice(specimen).compute().array
+    ours = multislice(torch.ones(GRID, dtype=torch.complex64), volts, thicknesses, ENERGY, BOX)
     assert l2(ours.abs() ** 2, abs(theirs) ** 2) < 1e-4
 
 
