@@ -89,6 +89,12 @@ def test_an_edge_belongs_to_a_threshold_and_a_tie_is_no_order(name, at_edge, tmp
             assert verdict(claim, measured(edge, edge)).outcome == at_edge
 
 
+def test_an_interval_that_ends_on_a_threshold_does_not_fail_it(tmp_path):
+    claim = claim_with(tmp_path, {"kind": "at_least", "threshold": 2.0})
+    assert verdict(claim, measured(1.9, 2.0)).outcome == "undecided at this scale"
+    assert verdict(claim, measured(2.0, 2.1)).outcome == "holds"
+
+
 def test_what_is_printed_is_what_is_judged(tmp_path):
     claim = claim_with(tmp_path, {"kind": "at_least", "threshold": 2.0})
     found = verdict(claim, measured(1.99999999, 2.12345678))
@@ -140,7 +146,9 @@ def test_a_measurement_of_another_claim_is_refused(tmp_path):
 def test_hashes_follow_the_content_and_not_the_layout(tmp_path):
     original = read_claims(ledger(tmp_path, ENTRY))["B1"]
     commented = ENTRY.replace("seeds: 3", "seeds:   3   # three").replace('"1"', "'1'")
-    assert read_claims(ledger(tmp_path, commented))["B1"] == original
+    reordered = ENTRY.replace("    seeds: 3\n", "").replace("- id: B1", "- seeds: 3\n    id: B1")
+    for same in (commented, reordered):
+        assert read_claims(ledger(tmp_path, same))["B1"] == original
     moved = read_claims(ledger(tmp_path, ENTRY.replace("margin: 0.1", "margin: 0.2")))["B1"]
     assert moved.entry_sha256 != original.entry_sha256
     both = read_claims(ledger(tmp_path, ENTRY + ENTRY.replace("B1", "B2")))
