@@ -67,6 +67,8 @@ def publish_scale(scale: str, files: Sequence[str], out: Path) -> None:
     verdicts = [one for file in files for one in read_verdicts(file)]
     out.mkdir(parents=True, exist_ok=True)
     write_verdicts(out / "verdicts.json", verdicts)
+    if not verdicts:
+        return
     caption = f"Every claim at scale {scale}: the test, what was measured (95 % interval), the verdict."
     write_table(claims_frame(read_claims(), verdicts), out, "claims", caption, {})
 
