@@ -45,7 +45,7 @@ def resident_mib() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scan", type=int, default=32, help="probe positions along each axis")
+    parser.add_argument("--scan", type=int, default=24, help="probe positions along each axis")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved repeats")
     arguments = parser.parse_args()
 
