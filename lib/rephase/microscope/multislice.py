@@ -175,11 +175,14 @@ def scan_4d(
     InputError
         As `multislice`; if the aperture exceeds the antialiased band; if the
         detector has more pixels than the grid or does not cover the bright-field
-        disc; if slices, positions or the resulting patterns are not finite.
+        disc; if slices, positions or the resulting patterns are not finite; if
+        the average is neither of the two.
     """
     _check_finite("slices", slices)
     _check_finite("positions_angstrom", positions_angstrom)
     _check_repeats(repeats)
+    if average not in ("incoherent", "coherent"):
+        raise InputError("average", repr(average), "'incoherent' or 'coherent'")
     shape = tuple(slices.shape[-2:])
     steps = _propagators(slices, thicknesses_angstrom, optics.energy_ev, box_angstrom)
     at_origin = probe_spectrum(optics, shape, box_angstrom, dtype=steps[0].dtype, device=slices.device)
