@@ -63,5 +63,10 @@ def test_an_entry_without_licence_is_refused(entry, tmp_path):
         external.registry(registry)
 
 
+def test_a_missing_registry_says_what_brings_it(tmp_path):
+    with pytest.raises(InputError, match="none.yaml: found no such file, expected .*dvc pull"):
+        external.registry(tmp_path / "none.yaml")
+
+
 def test_the_projects_own_registry_is_whole():
     assert "rotavirus_full127_bin8_32x32" in external.registry()

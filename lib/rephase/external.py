@@ -45,9 +45,11 @@ def registry(path: Path | None = None) -> dict[str, External]:
     Raises
     ------
     InputError
-        If an entry lacks a key or holds a wrong one.
+        If the registry is missing, or an entry lacks a key or holds a wrong one.
     """
     path = path or REGISTRY
+    if not path.is_file():
+        raise InputError(f"{path}", "no such file", "the registry, which `dvc pull data.dvc` brings")
     entries = {}
     for name, entry in YAML(typ="safe").load(path).items():
         try:
