@@ -7,7 +7,7 @@ from rephase.errors import InputError
 from rephase.measurement import Scan
 from rephase.microscope.optics import Optics
 from rephase.microscope.probe import probe
-from rephase.phase.ptychography import PtychographySettings, reconstruct
+from rephase.phase.ptychography import PtychographySettings, reconstruct, unbiased_amplitudes
 
 BOX, PIXELS, POSITIONS, GAP = 12.0, 48, 16, 120.0
 OPTICS = Optics(energy_ev=300e3, semiangle_mrad=20, defocus_angstrom=60)
@@ -92,7 +92,8 @@ def test_repeats_and_leaves_the_global_generator_alone(scan, image):
 
 
 def test_unit_of_the_counts_does_not_matter(scan, image):
-    counts = reconstruct(scan.with_intensities(scan.intensities * 1e5, unit="electrons"), OPTICS, PERIODIC)
+    many = scan.with_intensities(scan.intensities * 1e5, unit="electrons")
+    counts = reconstruct(many, OPTICS, PERIODIC.model_copy(update={"few_counts": 0.0}))
     np.testing.assert_allclose(counts.values, image.values, atol=1e-3)
 
 
@@ -100,6 +101,37 @@ def test_poisson_counts_give_the_object(scan):
     counts = np.random.default_rng(0).poisson(scan.intensities * 3e4).astype(np.float32)
     noisy = reconstruct(scan.with_intensities(counts, unit="electrons"), OPTICS, PERIODIC)
     assert correlation(noisy.values, PHASE) > 0.9
+
+
+@pytest.mark.parametrize("mean", [0.03, 0.3, 3.0])
+def test_amplitudes_of_few_counts_follow_the_square_root(mean):
+    """Modulated by 20 % about a few counts, the mean amplitude is right, and the plain root is not."""
+    expected = mean * np.array([0.8, 1.2])[:, None, None, None] * np.ones((2, 200000, 1, 1))
+    counts = np.random.default_rng(0).poisson(expected).astype(np.float64)
+    low, high = unbiased_amplitudes(counts, few_counts=10.0).mean(axis=(1, 2, 3))
+    root_low, root_high = np.sqrt(counts).mean(axis=(1, 2, 3))
+    contrast = np.sqrt(1.2 * mean) - np.sqrt(0.8 * mean)
+    assert high - low == pytest.approx(contrast, rel=0.1)
+    if mean < 0.1:
+        assert root_high - root_low < 0.8 * contrast
+    assert unbiased_amplitudes(counts, few_counts=10.0).var(axis=(1, 2, 3)) == pytest.approx(0.25, abs=0.06)
+
+
+def test_many_counts_enter_by_their_square_root():
+    counts = np.random.default_rng(0).poisson(40.0, (4, 4, 3, 3)).astype(np.float32)
+    np.testing.assert_allclose(unbiased_amplitudes(counts, few_counts=10.0), np.sqrt(counts), rtol=1e-6)
+
+
+def test_few_counts_keep_the_contrast(scan):
+    counts = np.random.default_rng(0).poisson(scan.intensities * 3e4).astype(np.float32)
+    noisy = scan.with_intensities(counts, unit="electrons")
+    free = PERIODIC.model_copy(update={"positivity": False})
+    slopes = [
+        np.polyfit(PHASE.ravel(), reconstruct(noisy, OPTICS, settings).values.ravel(), 1)[0]
+        for settings in (free, free.model_copy(update={"few_counts": 0.0}))
+    ]
+    assert slopes[0] == pytest.approx(1, abs=0.1)
+    assert slopes[1] < 0.75
 
 
 def test_padded_object_starts_at_scan_position_zero(scan):
@@ -118,6 +150,11 @@ def test_turned_and_mirrored_detector_gives_the_same_object(scan):
         n = found.values.shape[0]
         expected = PHASE[np.ix_(*2 * [np.arange(n) * PIXELS // n])]
         assert correlation(found.values[12:36, 12:36], expected[12:36, 12:36]) > 0.9
+
+
+def test_mirrored_detector_keeps_its_centre(scan, image):
+    mirrored = scan.with_intensities(scan.intensities[..., ::-1], centre_px=(24.0, 23.0), mirrored=True)
+    np.testing.assert_allclose(reconstruct(mirrored, OPTICS, PERIODIC).values, image.values, atol=1e-5)
 
 
 def test_two_slices_separate_what_one_slice_cannot_fit():

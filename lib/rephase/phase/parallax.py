@@ -38,7 +38,7 @@ from rephase.phase.py4dstem import (
 
 
 class ParallaxSettings(MethodSettings):
-    """Settings of parallax.
+    """Settings of parallax; the defaults are the winners of docs/tuning.md.
 
     Parameters
     ----------
@@ -69,14 +69,15 @@ class ParallaxSettings(MethodSettings):
     finest_iterations: int = Field(default=2, ge=1)
     upsampling: int = Field(default=1, ge=1)
     periodic: bool = False
-    wiener: float = Field(default=0.1, gt=0)
+    wiener: float = Field(default=0.3, gt=0)
 
 
 def reconstruct(scan: Scan, optics: Optics, settings: ParallaxSettings | None = None) -> PhaseImage:
     """Phase image of a scan by parallax.
 
-    On a small crystal the alignment repeats with the lattice: it then finds the
-    defocus only if it starts near, so give the optics their best-known defocus.
+    In a crystal whose reflections lie more than half the aperture's radius out, each
+    image holds one side beam only and its shift cannot be measured, even from the right
+    start: give the true defocus and ``align = False``.
 
     Parameters
     ----------

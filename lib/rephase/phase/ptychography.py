@@ -33,7 +33,7 @@ from rephase.phase.py4dstem import (
 
 
 class PtychographySettings(MethodSettings):
-    """Settings of iterative ptychography.
+    """Settings of iterative ptychography; the defaults are the winners of docs/tuning.md.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ class PtychographySettings(MethodSettings):
         Of the order of the patterns and the further probe modes.
     """
 
-    iterations: int = Field(default=20, ge=1)
-    step_size: float = Field(default=0.5, gt=0, le=2)
+    iterations: int = Field(default=15, ge=1)
+    step_size: float = Field(default=0.3, gt=0, le=2)
     batch_size: int = Field(default=64, ge=1)
     periodic: bool = False
     positivity: bool = True
