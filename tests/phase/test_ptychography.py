@@ -7,7 +7,12 @@ from rephase.errors import InputError
 from rephase.measurement import Scan
 from rephase.microscope.optics import Optics
 from rephase.microscope.probe import probe
-from rephase.phase.ptychography import PtychographySettings, reconstruct, unbiased_amplitudes
+from rephase.phase.ptychography import (
+    MultislicePtychographySettings,
+    PtychographySettings,
+    reconstruct,
+    unbiased_amplitudes,
+)
 
 BOX, PIXELS, POSITIONS, GAP = 12.0, 48, 16, 120.0
 OPTICS = Optics(energy_ev=300e3, semiangle_mrad=20, defocus_angstrom=60)
@@ -163,7 +168,7 @@ def test_two_slices_separate_what_one_slice_cannot_fit():
     two = reconstruct(
         thick,
         OPTICS.model_copy(update={"defocus_angstrom": 60 + GAP / 2}),
-        PERIODIC.model_copy(update={"slices": 2, "thickness_angstrom": 2 * GAP}),
+        MultislicePtychographySettings(periodic=True, iterations=12, slices=2, thickness_angstrom=2 * GAP),
     )
     assert two.details["error"][-1] < 0.5 * one.details["error"][-1]
     total = PHASE + BELOW
@@ -206,3 +211,5 @@ def test_bad_intensities_are_named(scan, value):
 def test_slices_need_a_thickness():
     with pytest.raises(ValueError, match="thickness"):
         PtychographySettings(slices=3)
+    with pytest.raises(ValueError, match="thickness"):
+        MultislicePtychographySettings(slices=3)

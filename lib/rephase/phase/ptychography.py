@@ -99,6 +99,19 @@ class PtychographySettings(MethodSettings):
         return self.thickness_angstrom / self.slices
 
 
+class MultislicePtychographySettings(PtychographySettings):
+    """Settings of multislice ptychography: as `PtychographySettings`, tuned on a thick crystal.
+
+    ``slices`` and ``thickness_angstrom`` have to be given; take slabs of 25
+    angstrom or less.
+    """
+
+    iterations: int = Field(default=10, ge=1)
+    step_size: float = Field(default=1.0, gt=0, le=2)
+    slices: int = Field(ge=2)
+    thickness_angstrom: float = Field(gt=0)
+
+
 def reconstruct(scan: Scan, optics: Optics, settings: PtychographySettings | None = None) -> PhaseImage:
     """Phase image of a scan by iterative ptychography.
 
@@ -135,7 +148,8 @@ def reconstruct(scan: Scan, optics: Optics, settings: PtychographySettings | Non
         method.reconstruct(**_reconstruct_options(settings))
     layers = method.object.reshape(settings.slices, *method.object.shape[-2:])
     slices = _over_the_scan(layers, scan, pixel, settings.periodic)
-    details = {"error": tuple(method.error_iterations), "probe": np.asarray(method.probe)}
+    probe = np.asarray(method.probe).reshape(settings.probe_modes, *scan.shape[2:])
+    details = {"error": tuple(method.error_iterations), "probe": probe}
     if settings.slices > 1:
         details["slices"] = slices
     return PhaseImage(values=slices.sum(0), pixel_angstrom=pixel, details=details)
