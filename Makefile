@@ -6,6 +6,7 @@ BIN := $(CURDIR)/.venv/bin
 S ?= laptop
 export PATH := $(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
+export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: help setup repro smoke paper stage test lint lab verify bench timings readme
 

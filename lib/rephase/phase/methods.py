@@ -55,7 +55,7 @@ METHODS = {
     "parallax": Method("parallax", parallax, parallax.ParallaxSettings, "defocus"),
     "ptychography": Method("ptychography", ptychography, ptychography.PtychographySettings, "defocus"),
     "multislice": Method(
-        "multislice ptychography", ptychography, ptychography.PtychographySettings, "defocus"
+        "multislice ptychography", ptychography, ptychography.MultislicePtychographySettings, "defocus"
     ),
 }
 DIRECT = ("icom", "idpc", "ssb_normalised", "ssb_sqrt", "ssb_plain")
