@@ -47,7 +47,7 @@ lint: setup  ## style of code and notebooks
 	@ruff check . && ruff format --check .
 
 lab: setup  ## JupyterLab on the notebooks
-	@jupyter lab notebooks
+	@IPYTHONDIR=$$(python -m rephase.publish.kernel) jupyter lab --notebook-dir=notebooks
 
 verify: setup  ## smoke twice in clean clones, compared byte by byte
 	@python -m rephase.publish.verify

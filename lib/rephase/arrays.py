@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from rephase.hdf5 import renamed_when_whole
+
 Arrays = Mapping[str, np.ndarray]
 
 
 def write_arrays(path: Path | str, arrays: Arrays) -> None:
     """Write named arrays, nested by the slashes in their names, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    with h5py.File(part, "w") as file:
+    with renamed_when_whole(Path(path)) as part, h5py.File(part, "w") as file:
         for name, values in sorted(arrays.items()):
             file.create_dataset(name, data=values, track_times=False)
-    os.replace(part, path)
 
 
 def read_arrays(path: Path | str) -> dict[str, np.ndarray]:

@@ -74,6 +74,11 @@ class Scan:
         return tuple(self.intensities.shape)
 
     @property
+    def detector_to_scan(self) -> Float[np.ndarray, "2 2"]:
+        """Matrix that takes (row, col) components to (slow, fast) ones; see `detector_to_scan`."""
+        return detector_to_scan(self.rotation_deg, self.mirrored)
+
+    @property
     def extent_angstrom(self) -> tuple[float, float]:
         """Side lengths of the scanned field, in angstrom."""
         return self.shape[0] * self.step_angstrom[0], self.shape[1] * self.step_angstrom[1]

@@ -8,7 +8,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from rephase.publish.canonical import describe
 
 LOCK = Path(__file__).parents[2] / "requirements.lock"
-CODE = "import numpy as np\nfrom rephase.measurement import Scan\nfrom rephase.publish.figures import show_image\n"
+CODE = """import numpy as np
+from rephase.measurement import Scan
+from rephase.publish.figures import show_image
+"""
 
 
 def text(tmp_path, *cells) -> str:

@@ -18,12 +18,13 @@ from pydantic import Field
 
 from rephase.measurement import Scan
 from rephase.microscope.optics import Optics
-from rephase.phase.detect import DirectSettings, detect, detector_to_scan, pixel_angles, require_disk
+from rephase.phase.detect import detect, pixel_angles, require_disk
 from rephase.phase.image import PhaseImage
 from rephase.phase.integrate import Boundary, integrate
+from rephase.phase.settings import MethodSettings
 
 
-class ICOMSettings(DirectSettings):
+class ICOMSettings(MethodSettings):
     """Settings of iCOM.
 
     Parameters
@@ -69,7 +70,7 @@ def centre_of_mass(scan: Scan, optics: Optics, per_pattern: bool = False) -> Flo
     """
     require_disk(scan, optics)
     k = np.stack(np.broadcast_arrays(*pixel_angles(scan))) * (1e-3 / optics.wavelength_angstrom)
-    return np.tensordot(detector_to_scan(scan), detect(scan, k, per_pattern), axes=1)
+    return np.tensordot(scan.detector_to_scan, detect(scan, k, per_pattern), axes=1)
 
 
 def reconstruct(scan: Scan, optics: Optics, settings: ICOMSettings | None = None) -> PhaseImage:

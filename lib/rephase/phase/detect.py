@@ -6,18 +6,11 @@ import math
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from pydantic import BaseModel, ConfigDict
 
 from rephase.errors import InputError
 from rephase.measurement import Scan
 from rephase.microscope.detectors import largest_angle
 from rephase.microscope.optics import Optics
-
-
-class DirectSettings(BaseModel):
-    """Base of the settings of the methods that reconstruct in one linear step."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def pixel_angles(scan: Scan) -> tuple[Float[np.ndarray, "row 1"], Float[np.ndarray, "1 col"]]:
@@ -27,17 +20,6 @@ def pixel_angles(scan: Scan) -> tuple[Float[np.ndarray, "row 1"], Float[np.ndarr
         for size, centre, pixel in zip(scan.shape[2:], scan.centre_px, scan.pixel_mrad, strict=True)
     )
     return row[:, None], col[None, :]
-
-
-def detector_to_scan(scan: Scan) -> Float[np.ndarray, "2 2"]:
-    """Matrix that takes a vector's (row, col) components to its (slow, fast) components.
-
-    The fast axis is reversed if the scan is mirrored; then the scan's axes,
-    turned by ``rotation_deg`` from slow towards fast, are the detector's.
-    """
-    cos, sin = math.cos(math.radians(scan.rotation_deg)), math.sin(math.radians(scan.rotation_deg))
-    turned = np.array([[cos, -sin], [sin, cos]])
-    return np.diag([1.0, -1.0]) @ turned if scan.mirrored else turned
 
 
 def require_disk(scan: Scan, optics: Optics) -> None:

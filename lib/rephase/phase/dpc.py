@@ -16,7 +16,8 @@ from pydantic import Field
 from rephase.measurement import Scan
 from rephase.microscope.optics import Optics
 from rephase.phase.image import PhaseImage
-from rephase.phase.py4dstem import MethodSettings, calibrated, data_cube, load_py4dstem, quiet, unmirrored
+from rephase.phase.py4dstem import calibrated, data_cube, load_py4dstem, quiet, unmirrored
+from rephase.phase.settings import MethodSettings
 
 
 class DPCSettings(MethodSettings):

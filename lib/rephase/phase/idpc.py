@@ -26,15 +26,16 @@ from pydantic import Field
 from rephase.measurement import Scan
 from rephase.microscope.detectors import segments
 from rephase.microscope.optics import Optics, aperture
-from rephase.phase.detect import DirectSettings, detect, detector_to_scan, pixel_angles, require_disk
+from rephase.phase.detect import detect, pixel_angles, require_disk
 from rephase.phase.image import PhaseImage
 from rephase.phase.integrate import Boundary, integrate
+from rephase.phase.settings import MethodSettings
 
 DIFFERENCES = np.array([[1.0, 0.0, -1.0, 0.0], [0.0, 1.0, 0.0, -1.0]])  # A - C and B - D
 SUBPIXELS = 8  # points along each side of a pixel that share it out among the segments
 
 
-class IDPCSettings(DirectSettings):
+class IDPCSettings(MethodSettings):
     """Settings of four-segment iDPC.
 
     Parameters
@@ -75,7 +76,7 @@ def deflection(scan: Scan, optics: Optics, settings: IDPCSettings) -> Float[np.n
     inner, outer = settings.inner * optics.semiangle_mrad, settings.outer * optics.semiangle_mrad
     masks = segments(scan, inner, outer, rotation_deg=settings.rotation_deg, subpixels=SUBPIXELS)
     vectors = np.tensordot(DIFFERENCES, masks, axes=1)
-    calibrated = detector_to_scan(scan) @ np.linalg.inv(_response(scan, optics, vectors)) @ DIFFERENCES
+    calibrated = scan.detector_to_scan @ np.linalg.inv(_response(scan, optics, vectors)) @ DIFFERENCES
     return np.tensordot(calibrated, detect(scan, masks, settings.per_pattern), axes=1)
 
 

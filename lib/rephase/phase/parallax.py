@@ -25,16 +25,16 @@ from rephase.errors import InputError
 from rephase.measurement import Scan
 from rephase.microscope.grid import frequencies
 from rephase.microscope.optics import Optics, aberration_phase
-from rephase.phase.detect import detector_to_scan, pixel_angles
+from rephase.phase.detect import pixel_angles
 from rephase.phase.image import PhaseImage
 from rephase.phase.py4dstem import (
-    MethodSettings,
     calibrated,
     data_cube,
     load_py4dstem,
     quiet,
     unmirrored,
 )
+from rephase.phase.settings import MethodSettings
 
 
 class ParallaxSettings(MethodSettings):
@@ -109,14 +109,14 @@ def reconstruct(scan: Scan, optics: Optics, settings: ParallaxSettings | None = 
     shifts, error = image_shifts(scan, optics, disc), ()
     if settings.align:
         matrix, error = _measured_alignment(scan, optics, settings)
-        defocus = float(-np.trace(detector_to_scan(scan).T @ matrix) / 2)
+        defocus = float(-np.trace(scan.detector_to_scan.T @ matrix) / 2)
         optics = optics.model_copy(update={"defocus_angstrom": defocus})
         shifts = _angles(scan, disc) @ matrix.T
     pad = (0, 0) if settings.periodic else tuple(count // 4 for count in scan.shape[:2])
     images = _padded_images(scan, disc, pad)
     bright_field = sum_of_aligned(images, shifts / scan.step_angstrom, settings.upsampling)
     pixel = tuple(step / settings.upsampling for step in scan.step_angstrom)
-    phase = phase_from_bright_field(bright_field, pixel, optics, detector_to_scan(scan).T, settings.wiener)
+    phase = phase_from_bright_field(bright_field, pixel, optics, scan.detector_to_scan.T, settings.wiener)
     over_the_scan = tuple(
         slice(edge * settings.upsampling, (edge + count) * settings.upsampling)
         for edge, count in zip(pad, scan.shape[:2], strict=True)
@@ -156,7 +156,7 @@ def image_shifts(
         for sign in (1, -1)
     )
     slope = (ahead - behind) / (2 * 1e-4 * optics.aperture_radius)
-    return (slope.numpy() / (2 * math.pi)) @ detector_to_scan(scan).T
+    return (slope.numpy() / (2 * math.pi)) @ scan.detector_to_scan.T
 
 
 def sum_of_aligned(

@@ -20,16 +20,16 @@ from rephase.errors import InputError
 from rephase.measurement import Scan
 from rephase.microscope.grid import frequencies
 from rephase.microscope.optics import Optics, aberration_phase, aperture
-from rephase.phase.detect import detector_to_scan, require_disk
+from rephase.phase.detect import require_disk
 from rephase.phase.image import PhaseImage
 from rephase.phase.py4dstem import (
-    MethodSettings,
     calibrated,
     data_cube,
     load_py4dstem,
     quiet,
     unmirrored,
 )
+from rephase.phase.settings import MethodSettings
 
 
 class PtychographySettings(MethodSettings):
@@ -204,7 +204,7 @@ def _positions_angstrom(scan: Scan) -> Float[np.ndarray, "n 2"]:
     """Probe positions along the detector's axes, all 0 or more, in angstrom."""
     slow, fast = (np.arange(n) * step for n, step in zip(scan.shape[:2], scan.step_angstrom, strict=True))
     positions = np.stack(np.meshgrid(slow, fast, indexing="ij"), axis=-1).reshape(-1, 2)
-    positions = positions @ detector_to_scan(scan)
+    positions = positions @ scan.detector_to_scan
     return positions - positions.min(0)
 
 
@@ -307,7 +307,7 @@ def _over_the_scan(
     start = _positions_angstrom(scan)[0] / pixel + _padding_px(scan)
     counts = [math.ceil(side / p - 1e-6) for side, p in zip(scan.extent_angstrom, pixel, strict=True)]
     grid = np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"))
-    to_detector = detector_to_scan(scan).T * np.outer(np.reciprocal(pixel), pixel)
+    to_detector = scan.detector_to_scan.T * np.outer(np.reciprocal(pixel), pixel)
     at = start[:, None, None] + np.einsum("dc,cij->dij", to_detector, grid)
     return np.stack([map_coordinates(layer, at, order=3, mode="nearest") for layer in slices]).astype(
         np.float32

@@ -15,17 +15,10 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from rephase.errors import InputError
 from rephase.measurement import Scan
 from rephase.microscope.optics import Optics
-
-
-class MethodSettings(BaseModel):
-    """Base of the settings of the methods that py4DSTEM computes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def load_py4dstem() -> ModuleType:

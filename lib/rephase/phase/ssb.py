@@ -33,12 +33,13 @@ from pydantic import Field
 from rephase.errors import InputError
 from rephase.measurement import Scan
 from rephase.microscope.optics import Optics, aberration_phase, aperture
-from rephase.phase.detect import DirectSettings, beam_intensity, detector_to_scan, pixel_angles, require_disk
+from rephase.phase.detect import beam_intensity, pixel_angles, require_disk
 from rephase.phase.image import PhaseImage
 from rephase.phase.integrate import signless
+from rephase.phase.settings import MethodSettings
 
 
-class SSBSettings(DirectSettings):
+class SSBSettings(MethodSettings):
     """Settings of single-sideband ptychography.
 
     Parameters
@@ -170,7 +171,7 @@ class _Sidebands:
     """
 
     def __init__(self, scan: Scan, optics: Optics, dtype: torch.dtype, device: str):
-        self.optics, self.axes = optics, detector_to_scan(scan)
+        self.optics, self.axes = optics, scan.detector_to_scan
         per_mrad = 1e-3 / optics.wavelength_angstrom
         self.edge = tuple(pixel * per_mrad for pixel in scan.pixel_mrad)
         k = torch.stack(

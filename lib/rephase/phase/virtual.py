@@ -10,8 +10,9 @@ from pydantic import Field
 from rephase.measurement import Scan
 from rephase.microscope.detectors import annulus, largest_angle
 from rephase.microscope.optics import Optics
-from rephase.phase.detect import DirectSettings, detect, require_disk
+from rephase.phase.detect import detect, require_disk
 from rephase.phase.image import PhaseImage
+from rephase.phase.settings import MethodSettings
 
 BANDS = {  # inner and outer angle, in units of the semi-angle
     "BF": (0.0, 1.0),
@@ -21,7 +22,7 @@ BANDS = {  # inner and outer angle, in units of the semi-angle
 }
 
 
-class VirtualSettings(DirectSettings):
+class VirtualSettings(MethodSettings):
     """Settings of a virtual detector.
 
     Parameters

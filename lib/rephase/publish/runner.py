@@ -27,6 +27,7 @@ from rephase.checkpoint import VARIABLE as CHECKPOINTS
 from rephase.errors import InputError
 from rephase.publish import estimate
 from rephase.publish.files import write_json, write_text
+from rephase.publish.kernel import prepare
 from rephase.publish.progress import VARIABLE, clock
 from rephase.publish.provenance import provenance
 from rephase.settings import read_params
@@ -64,7 +65,7 @@ def execute(path: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
     import papermill
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    quieten_kernel()
+    os.environ["IPYTHONDIR"] = str(prepare())
     target = Path("build/run") / f"{path.parent.name}-{path.stem}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -80,14 +81,6 @@ def execute(path: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
     except papermill.PapermillExecutionError as error:
         raise NotebookFailed(report(path, error)) from None
     return normalise(nbformat.read(target, as_version=4))
-
-
-def quieten_kernel(folder: Path = Path("build/ipython")) -> None:
-    """Let the kernel report errors only: its warning about TCP says nothing to a reader."""
-    config = folder / "profile_default" / "ipython_kernel_config.py"
-    if not config.exists():
-        write_text(config, "c.IPKernelApp.log_level = 40\n")
-    os.environ["IPYTHONDIR"] = str(folder.resolve())
 
 
 def report(path: Path, error: Any) -> str:
