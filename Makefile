@@ -27,11 +27,12 @@ setup: .venv/ready  ## a virtual environment from the lock, and the input data
 	@touch $@
 
 repro: setup  ## regenerate every result: smoke as a preflight, then laptop
+	@python -m rephase.publish.estimate
 	@dvc repro
 	@echo "All results: results/README.md"
 
 smoke: setup  ## the whole pipeline at the smallest scale
-	@dvc repro claims@smoke experimental@smoke own_data@smoke
+	@dvc repro claims@smoke baselines_pages@smoke experimental@smoke own_data@smoke
 	@echo "Results: results/smoke"
 
 paper: setup  ## one paper: make paper P=baselines [S=smoke]

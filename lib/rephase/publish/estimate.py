@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rephase.publish.files import read_json, write_json
 from rephase.publish.progress import clock
+from rephase.settings import read_params
 
 LOCAL = Path("build/timings.json")
 COMMITTED = Path("results/timings.json")
@@ -24,7 +25,20 @@ def announce(stage: str) -> str:
     return f"{stage}: not timed before"
 
 
+def total(scales: list[str]) -> str:
+    """One sentence about the time that all stages of these scales took when they last ran."""
+    known = (read_json(COMMITTED) if COMMITTED.exists() else {}) | (
+        read_json(LOCAL) if LOCAL.exists() else {}
+    )
+    seconds = [value for stage, value in known.items() if stage.split("@")[1] in scales]
+    return f"All of {', '.join(scales)}: about {clock(sum(seconds))}; what is up to date is skipped."
+
+
 def record(stage: str, seconds: float) -> None:
     """Remember how long a stage took."""
     known = read_json(LOCAL) if LOCAL.exists() else {}
     write_json(LOCAL, known | {stage: round(seconds, 1)})
+
+
+if __name__ == "__main__":
+    print(total(read_params().scales))

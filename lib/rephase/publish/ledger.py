@@ -79,8 +79,8 @@ def section(scale: str, folder: Path) -> str:
     verdicts = read_verdicts(folder / scale / "claims" / "verdicts.json")
     if not verdicts:
         return f"## Scale `{scale}`\n\nNot run yet."
-    pages = sorted(folder.glob(f"{scale}/*/*/provenance.json"))
-    links = "\n".join(f"- {link(page.parent, folder)}" for page in pages)
+    pages = sorted(page.parent for page in folder.glob(f"{scale}/**/notebook.ipynb"))
+    links = "\n".join(f"- {link(page, folder)}" for page in pages if not in_cache(page))
     parts = [
         f"## Scale `{scale}`",
         table.read_text().strip(),
@@ -90,8 +90,14 @@ def section(scale: str, folder: Path) -> str:
     return "\n\n".join(parts)
 
 
+def in_cache(stage: Path) -> bool:
+    """Whether a stage's folder stays in DVC's cache, and does not travel with the repository."""
+    ignored = stage.parent / ".gitignore"
+    return ignored.exists() and f"/{stage.name}" in ignored.read_text().split()
+
+
 def link(stage: Path, folder: Path) -> str:
-    """A Markdown link to the results of a stage, if they travel with the repository."""
+    """A Markdown link to the executed notebook of a stage."""
     relative = stage.relative_to(folder).as_posix()
     return f"[{relative}]({relative}/notebook.ipynb)"
 

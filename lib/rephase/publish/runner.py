@@ -151,7 +151,7 @@ def run(name: str, scale: str, inputs: Mapping[str, str], out: Path) -> None:
     print(estimate.announce(stage), flush=True)
     start = time.monotonic()
     notebook = _execute_followed(path, given, stage)
-    write_text(part / "notebook.ipynb", nbformat.writes(notebook) + "\n")
+    write_text(part / "notebook.ipynb", nbformat.writes(notebook).replace(str(part), str(out)) + "\n")
     shutil.rmtree(out, ignore_errors=True)
     os.replace(part, out)
     shutil.rmtree(kept.parent, ignore_errors=True)

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-TARGETS = ("claims@smoke", "experimental@smoke", "own_data@smoke")
+TARGETS = ("claims@smoke", "baselines_pages@smoke", "experimental@smoke", "own_data@smoke")
 
 
 def compare(first: Path, second: Path) -> list[str]:

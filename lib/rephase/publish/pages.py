@@ -1,0 +1,31 @@
+"""What a reader looks at, copied out of the folders whose large files stay in DVC's cache."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+LARGE = {".h5"}
+
+
+def copy_pages(stages: list[Path], out: Path) -> None:
+    """Copy notebook, figures and tables of each stage to ``out/<stage>``."""
+    part = out.with_name(f"{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    for stage in stages:
+        (part / stage.name).mkdir(parents=True)
+        for file in sorted(stage.iterdir()):
+            if file.suffix not in LARGE:
+                shutil.copyfile(file, part / stage.name / file.name)
+    shutil.rmtree(out, ignore_errors=True)
+    os.replace(part, out)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stages", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    copy_pages(given.stages, given.out)
