@@ -36,9 +36,9 @@ smoke: setup  ## the whole pipeline at the smallest scale
 	@echo "Results: results/smoke"
 
 paper: setup  ## one paper: make paper P=baselines [S=smoke]
-	@dvc repro $(or $(shell sed -nE 's/^  ($(P)[a-z_]*):$$/\1/p' dvc.yaml | tail -1),$(P))@$(S)
+	@dvc repro $(patsubst %,%@$(S),$(shell sed -nE 's/^  ($(P)[a-z_]*):$$/\1/p' dvc.yaml))
 
-stage: setup  ## one stage without DVC, where only the library is installed: make stage N=baselines/4_dqe S=gpu ARGS="..."
+stage:  ## one stage without DVC, where only the library is installed: make stage N=baselines/4_dqe S=gpu ARGS="..."
 	@python -m rephase.publish.canonical && python -m rephase.publish.runner $(N) $(S) $(ARGS)
 
 test: setup  ## the tests
