@@ -18,11 +18,11 @@ setup: .venv/ready  ## a virtual environment from the lock, and the input data
 	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else f'found Python {v[0]}.{v[1]}, expected 3.11 or 3.12: make PYTHON=/path/to/python3.11')"
 	@echo "Setting up .venv from requirements.lock (about 4 minutes, 3 GB on disk)"
 	@$(PYTHON) -m venv .venv
-	@pip install -q --no-index --no-deps $(TORCH) 2>/dev/null || \
-	  { pip install -q uv && uv pip install -q --python $(BIN)/python --torch-backend=auto $(TORCH) 2>/dev/null; } || \
-	  pip install -q $(TORCH)
-	@pip install -q --no-deps -r requirements.lock
-	@pip install -q --no-deps --no-build-isolation -e .
+	@pip install -qq --no-index --no-deps $(TORCH) 2>/dev/null || \
+	  { pip install -qq uv && uv pip install -qq --python $(BIN)/python --torch-backend=auto $(TORCH) 2>/dev/null; } || \
+	  pip install -qq $(TORCH)
+	@pip install -qq --no-deps -r requirements.lock
+	@pip install -qq --no-deps --no-build-isolation -e .
 	@dvc pull -q data.dvc
 	@touch $@
 
