@@ -255,18 +255,24 @@ def test_a_kill_in_the_middle_leaves_the_file_as_it_was(path):
     assert [item.name for item in path.parent.iterdir()] == ["scan.h5"]
 
 
-@pytest.fixture
-def file_size_limit():
-    """Sets how large a file may become, as a full disk does; the system's answer is EFBIG."""
+@contextmanager
+def files_no_larger_than(size):
+    """Refuse larger files, as a full disk does; the system's answer is EFBIG.
+
+    Put back at once: the limit would stop pytest's own output to a file too.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("limit", [1000, 100_000, 500_000])
-def test_a_full_disk_is_one_clear_line_and_leaves_nothing(path, file_size_limit, limit):
-    file_size_limit(limit)
-    with pytest.raises(OSError, match="nothing was written: File too large: .*scan.h5") as caught:
+def test_a_full_disk_is_one_clear_line_and_leaves_nothing(path, limit):
+    message = "nothing was written: File too large: .*scan.h5"
+    with pytest.raises(OSError, match=message) as caught, files_no_larger_than(limit):
         write_scan(path, scan_of((8, 8, 48, 48)), OPTICS)
     assert caught.value.errno == errno.EFBIG
     assert list(path.parent.iterdir()) == []
