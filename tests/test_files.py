@@ -8,7 +8,7 @@ import sys
 import time
 import tracemalloc
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import h5py
 import numpy as np
