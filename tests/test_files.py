@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rephase.errors import InputError
-from rephase.files import open_scan, scan_names, write_scan
+from rephase.files import open_scan, scan_names, write_scan, write_scans
 from rephase.measurement import Scan
 from rephase.microscope.optics import Optics
 
@@ -128,6 +128,22 @@ def test_scans_share_a_file_and_one_is_replaced_by_name(path):
         open_scan(path)
     with pytest.raises(InputError, match=r"scan.h5: other: found no such scan, expected one of"):
         open_scan(path, "other")
+
+
+def test_several_scans_written_at_once_come_back_each_by_its_name(path):
+    scans = {"a": scan_of((2, 2, 4, 4)), "b/x": scan_of((3, 2, 6, 4))}
+    write_scan(path, scan_of(), OPTICS, "kept")
+    write_scans(path, {name: (scan, OPTICS) for name, scan in scans.items()})
+    assert scan_names(path) == ["a", "b/x", "kept"]
+    assert all(np.array_equal(open_scan(path, n)[0].intensities, s.intensities) for n, s in scans.items())
+
+
+def test_one_bad_scan_among_several_leaves_no_file(tmp_path):
+    good, bad = scan_of(), scan_of()
+    bad.intensities[0, 0, 0, 0] = np.nan
+    with pytest.raises(InputError, match="b.*NaN"):
+        write_scans(tmp_path / "scans.h5", {"a": (good, OPTICS), "b": (bad, OPTICS)})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_scan_of_one_file_can_be_written_back_to_it(path):

@@ -15,6 +15,7 @@ Counts are compressed (gzip 1 with byte shuffle: 4 to 25 % of the size at 100 to
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,23 +56,25 @@ class _Record(BaseModel):
 
 
 def write_scan(path: Path | str, scan: Scan, optics: Optics, name: str = "scan") -> None:
-    """Write a scan into a measurement file, whole or not at all.
+    """Write one scan into a measurement file, as `write_scans` writes several."""
+    write_scans(path, {name: (scan, optics)})
+
+
+def write_scans(path: Path | str, scans: Mapping[str, tuple[Scan, Optics]]) -> None:
+    """Write scans into a measurement file, all of them whole or none.
 
     The file is written beside its place and renamed. Scans of other names that
-    it already holds stay in it; one of the same name is replaced.
+    it already holds stay in it; those of the same names are replaced.
 
     Parameters
     ----------
     path : path
         The file; folders are made. By its suffix ``.emd`` HyperSpy knows the
         format without being told; ``.h5`` is as good otherwise.
-    scan : Scan
-        Read and checked one slow line at a time; its ``lineage`` must be made of
-        what JSON knows.
-    optics : Optics
-    name : str
-        The scan's name in the file; a slash is stored as a dot, because EMD
-        roots do not nest.
+    scans : mapping
+        The scan's name in the file -> the scan and its optics. A scan is read and
+        checked one slow line at a time; its ``lineage`` must be made of what JSON
+        knows. A slash in a name is stored as a dot, because EMD roots do not nest.
 
     Raises
     ------
@@ -81,16 +84,17 @@ def write_scan(path: Path | str, scan: Scan, optics: Optics, name: str = "scan")
         If the disk is full or the folder cannot be written to; what lay at
         ``path`` before is untouched.
     """
-    path, key = Path(path), _stored(name)
-    texts = _record_as_json(f"{path}: {name}", scan, optics)
+    path = Path(path)
+    texts = {name: _record_as_json(f"{path}: {name}", *pair) for name, pair in scans.items()}
     with renamed_when_whole(path) as part, h5py.File(part, "w") as file:
         file.attrs.update({"emd_group_type": "file", "version_major": 1, "version_minor": 0})
         if path.exists():
-            _copy_others(path, file, key)
-        root = file.create_group(key)
-        root.attrs.update({"emd_group_type": "root", "python_class": "Root", "scan": name})
-        _write_metadata(root, scan, texts)
-        _write_intensities(root, scan, f"{path}: {name}", part)
+            _copy_others(path, file, {_stored(name) for name in scans})
+        for name, (scan, _) in scans.items():
+            root = file.create_group(_stored(name))
+            root.attrs.update({"emd_group_type": "root", "python_class": "Root", "scan": name})
+            _write_metadata(root, scan, texts[name])
+            _write_intensities(root, scan, f"{path}: {name}", part)
 
 
 def open_scan(path: Path | str, name: str | None = None, check: bool = True) -> tuple[Scan, Optics]:
@@ -162,10 +166,10 @@ def _record_as_json(where: str, scan: Scan, optics: Optics) -> dict[str, str]:
         raise InputError(f"{where}.lineage", error, "text, finite numbers, lists and mappings") from None
 
 
-def _copy_others(path: Path, file: h5py.File, replaced: str) -> None:
+def _copy_others(path: Path, file: h5py.File, replaced: Collection[str]) -> None:
     with open_hdf5(path) as old:
         for key in old:
-            if key != replaced:
+            if key not in replaced:
                 old.copy(key, file)
 
 
