@@ -14,7 +14,7 @@ from rephase.microscope.probe import probe
 
 SIZE = 64
 KERNEL = tuple((row, col) for row in (-1, 0, 1) for col in (-1, 0, 1))
-"""Neighbours of a scan position, in the order of the patterns of a kernel; the position itself is the fifth."""
+"""Neighbours of a scan position in the order of a kernel's patterns; the position itself is the fifth."""
 
 
 @dataclass(frozen=True)

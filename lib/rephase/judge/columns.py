@@ -1,0 +1,110 @@
+"""Atomic columns: where they are, what an image shows there, and whether two kinds are told apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from jaxtyping import Float, Int
+from scipy import ndimage
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from rephase.errors import InputError
+from rephase.phase.image import PhaseImage
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Atoms that lie on top of each other along the beam.
+
+    Parameters
+    ----------
+    positions : array (column, 2)
+        Mean position of the atoms of each, in angstrom.
+    counts : array (column)
+        Number of atoms.
+    heaviest : array (column)
+        Atomic number of the heaviest atom.
+    """
+
+    positions: Float[np.ndarray, "column 2"]
+    counts: Int[np.ndarray, " column"]
+    heaviest: Int[np.ndarray, " column"]
+
+    def where(self, chosen: np.ndarray) -> Columns:
+        """The columns of a boolean mask."""
+        return Columns(self.positions[chosen], self.counts[chosen], self.heaviest[chosen])
+
+
+def find_columns(atoms: Atoms, within_angstrom: float = 0.5) -> Columns:
+    """Group atoms whose projections along z lie closer than a distance (single linkage).
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    within_angstrom : float
+        Distance below which two atoms share a column.
+
+    Raises
+    ------
+    InputError
+        If there are no atoms, or the distance is not above 0.
+    """
+    if len(atoms) == 0:
+        raise InputError("atoms", "no atoms", "at least one")
+    if not within_angstrom > 0:
+        raise InputError("within_angstrom", within_angstrom, "a distance above 0")
+    plane = atoms.positions[:, :2]
+    single = np.ones(1, dtype=int)
+    label = fcluster(linkage(plane), within_angstrom, "distance") if len(atoms) > 1 else single
+    _, label = np.unique(label, return_inverse=True)
+    counts = np.bincount(label)
+    mean = np.stack([np.bincount(label, weights=axis) / counts for axis in plane.T], axis=1)
+    heaviest = np.zeros(len(counts), dtype=int)
+    np.maximum.at(heaviest, label, atoms.numbers)
+    order = np.lexsort((mean[:, 1], mean[:, 0]))
+    return Columns(mean[order], counts[order], heaviest[order])
+
+
+def isolated(columns: Columns, distance_angstrom: float) -> Columns:
+    """The columns that have no other within a distance."""
+    gaps = np.linalg.norm(columns.positions[:, None] - columns.positions, axis=-1)
+    np.fill_diagonal(gaps, np.inf)
+    return columns.where(gaps.min(axis=1, initial=np.inf) >= distance_angstrom)
+
+
+def column_signal(
+    image: PhaseImage, positions: Float[np.ndarray, "column 2"], radius_angstrom: float
+) -> Float[np.ndarray, " column"]:
+    """Mean of an image over a disc about each position; NaN where the disc leaves the image.
+
+    Parameters
+    ----------
+    image : PhaseImage
+    positions : array (column, 2)
+        In angstrom, from the scan's origin.
+    radius_angstrom : float
+        Radius of the disc, sampled at 32 points of equal area.
+    """
+    turns = np.arange(32) * np.pi * (3 - np.sqrt(5))
+    spiral = np.sqrt((np.arange(32) + 0.5) / 32) * np.stack([np.cos(turns), np.sin(turns)])
+    points = positions.T[:, :, None] + radius_angstrom * spiral[:, None, :]
+    origin, pixel = (np.array(pair)[:, None, None] for pair in (image.origin_angstrom, image.pixel_angstrom))
+    values = image.values.astype(np.float64)
+    return ndimage.map_coordinates(values, (points - origin) / pixel, order=3, cval=np.nan).mean(axis=-1)
+
+
+def separation(a: Float[np.ndarray, " first"], b: Float[np.ndarray, " second"]) -> float:
+    """Difference of two means over the pooled standard deviation (d').
+
+    Raises
+    ------
+    InputError
+        If a group has fewer than two finite values.
+    """
+    groups = [values[np.isfinite(values)] for values in (a, b)]
+    if min(map(len, groups)) < 2:
+        raise InputError("columns", f"{[len(g) for g in groups]} values", "at least two of each kind")
+    pooled = np.sqrt(np.mean([g.var(ddof=1) for g in groups]))
+    return float((groups[0].mean() - groups[1].mean()) / max(pooled, 1e-12))

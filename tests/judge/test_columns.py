@@ -1,0 +1,45 @@
+"""Columns are found where the atoms are, and an image is read there."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from rephase.errors import InputError
+from rephase.judge.columns import column_signal, find_columns, isolated, separation
+from rephase.phase.image import PhaseImage
+
+STACK = Atoms("SrOTiSr", [(2.0, 2.0, 0.0), (5.0, 2.0, 1.0), (2.1, 2.0, 3.9), (9.0, 9.0, 2.0)])
+
+
+def test_atoms_on_top_of_each_other_are_one_column():
+    found = find_columns(STACK)
+    assert np.allclose(found.positions, [(2.05, 2.0), (5.0, 2.0), (9.0, 9.0)])
+    assert found.counts.tolist() == [2, 1, 1] and found.heaviest.tolist() == [38, 8, 38]
+
+
+def test_a_single_atom_is_a_column():
+    assert find_columns(STACK[:1]).counts.tolist() == [1]
+
+
+def test_close_columns_are_not_isolated():
+    assert isolated(find_columns(STACK), 4.0).heaviest.tolist() == [38]
+
+
+def test_the_signal_is_the_mean_over_the_disc_wherever_the_image_begins():
+    y, x = (np.arange(n) * 0.1 + start for n, start in ((80, -1.0), (90, 0.5)))
+    image = PhaseImage((y[:, None] + 2 * x).astype(np.float32), (0.1, 0.1), origin_angstrom=(-1.0, 0.5))
+    signal = column_signal(image, np.array([(2.03, 3.33), (0.0, 0.2)]), 0.5)
+    assert signal[0] == pytest.approx(2.03 + 2 * 3.33, abs=0.02)
+    assert np.isnan(signal[1])
+
+
+def test_separation_is_the_difference_in_units_of_the_scatter():
+    rng = np.random.default_rng(0)
+    assert separation(rng.normal(3, 1, 20000), rng.normal(1, 1, 20000)) == pytest.approx(2, abs=0.05)
+
+
+def test_wrong_input_is_named():
+    with pytest.raises(InputError, match="atoms: found no atoms"):
+        find_columns(Atoms())
+    with pytest.raises(InputError, match="at least two of each kind"):
+        separation(np.array([1.0, np.nan]), np.arange(4.0))
