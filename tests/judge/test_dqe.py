@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+import torch
+from scipy.signal import correlate
 
 from rephase.errors import InputError
 from rephase.judge import dqe
 from rephase.judge.frequency import radial_frequency, ring_average
-from rephase.microscope.optics import Optics
+from rephase.microscope.optics import Optics, aperture
 
 X = np.linspace(0.0, 2.2, 2201)
 OPTICS = Optics(energy_ev=300e3, semiangle_mrad=20)
@@ -111,6 +113,51 @@ def test_ssnr_squared_grows_in_proportion_to_the_dose():
     phase = 0.2 * np.random.default_rng(5).normal(size=(64, 64))
     low, high = (np.median(dqe.ssnr(detector(phase, n, 1.0, 1.0, 40, 6))) for n in (100, 1600))
     assert high / low == pytest.approx(16, rel=0.05)
+
+
+def lattice_ratio(positions, soft):
+    """DQE of iCOM and SSB over the closed forms, mean over rings, for an aperture on a lattice of pixels.
+
+    The lattice is that of a scan of so many positions at wavelength / (4 alpha),
+    whose aperture has a radius of a quarter as many pixels. A is real and even, so
+    that with C(q) = sum_k k A(k) A(k - q) the DQE of iCOM is (q.C)^2 / (q^2 sum k^2 A^2 / 2),
+    and, for A of 0 and 1, that of SSB is half of the overlap at q less the one at 2 q.
+    """
+    step, k = 0.246, torch.arange(-positions // 2, positions // 2 + 1, dtype=torch.float64)
+    ky, kx = torch.meshgrid(k, k, indexing="ij")
+    spacing = 1 / (positions * step)
+    edge = (spacing, spacing) if soft else None
+    a = aperture(OPTICS, spacing * ky, spacing * kx, edge).numpy()
+    a, ky, kx = a / np.sqrt((a**2).sum()), ky.numpy(), kx.numpy()
+    together = [correlate(moment * a, a, mode="same") for moment in (ky, kx, 1)]
+    q = np.hypot(ky, kx)
+    ring = np.rint(q).astype(int).ravel()
+    x = q * spacing / OPTICS.aperture_radius
+    with np.errstate(invalid="ignore"):
+        icom = 2 * ((ky * together[0] + kx * together[1]) / q) ** 2 / (q**2 * a**2).sum()
+    far = np.zeros_like(q)
+    middle = slice(positions // 4, -(positions // 4))
+    far[middle, middle] = together[2][::2, ::2]
+    ssb = (together[2] - far) / 2
+    means = []
+    for numeric, closed in ((icom, dqe.icom_dqe(x)), (ssb, dqe.ssb_dqe(x))):
+        on_ring = (np.bincount(ring, curve.ravel()) / np.bincount(ring) for curve in (numeric, closed, x))
+        numeric, closed, radius = (curve[1 : positions // 2] for curve in on_ring)
+        tested = (closed >= dqe.LOWEST_DQE) & (radius > 0.1) & (radius < 1.8)
+        means.append(np.mean(numeric[tested] / closed[tested]))
+    return means
+
+
+@pytest.mark.parametrize(("positions", "within"), [(32, 0.04), (48, 0.03), (72, 0.015)])
+def test_a_hard_edge_on_a_lattice_of_pixels_is_a_disc_to_within_its_roughness(positions, within):
+    """What notebook 4 says of its closed forms: 4 % at smoke, 1 % at laptop."""
+    assert lattice_ratio(positions, soft=False) == pytest.approx([1, 1], abs=within)
+
+
+@pytest.mark.parametrize("positions", [32, 48, 72])
+def test_an_edge_one_pixel_wide_would_raise_icom_by_one_over_the_radius(positions):
+    excess = lattice_ratio(positions, soft=True)[0] - 1
+    assert excess == pytest.approx(4 / positions, rel=0.15)
 
 
 def in_focus_scan(phase, radius):

@@ -44,6 +44,17 @@ def test_a_phase_object_without_phase_gives_the_bright_field_disc():
     assert np.allclose(patterns, patterns[0, 0], atol=1e-7)
 
 
+def test_the_disc_of_a_phase_object_has_a_hard_edge_unless_asked_otherwise():
+    rows, cols = (np.arange(n) - n // 2 for n in FIELD.detector_shape)
+    inside = np.hypot(*np.meshgrid(rows, cols, indexing="ij")) * FIELD.detector_pixel_mrad(LENS)[0] <= 20
+    hard, soft = (
+        acquire_phase_object(np.zeros(FIELD.gpts), {"focus": LENS}, FIELD, "cpu", **edge)["focus"][0, 0]
+        for edge in ({}, {"soft": True})
+    )
+    assert hard == pytest.approx(inside / inside.sum(), abs=1e-6)
+    assert 1e-3 < np.abs(soft - hard).max() < 1 / inside.sum()
+
+
 def test_white_noise_is_white_below_the_cutoff_and_nothing_above():
     field = sample((20.0, 20.0), LENS, 0.25, 0.1, 40.0)
     noise = white_noise_phase(field, 0.03, 2.0, seed=1)

@@ -235,11 +235,12 @@ def test_the_undeflected_beam_is_at_the_centre():
         assert pattern[shape[0] // 2, shape[1] // 2] == pattern.sum() > 0
 
 
-def test_scan_equals_one_probe_at_a_time(slices):
+@pytest.mark.parametrize("soft", [True, False])
+def test_scan_equals_one_probe_at_a_time(slices, soft):
     """In batches of any size, from waves of `probe` or within the scan."""
-    patterns = scan_4d(slices[:1], LATTICE / 2, OPTICS, BOX, positions(), DETECTOR, batch=3)
+    patterns = scan_4d(slices[:1], LATTICE / 2, OPTICS, BOX, positions(), DETECTOR, soft=soft, batch=3)
     for at, pattern in zip(positions().reshape(-1, 2), patterns.reshape(-1, *DETECTOR), strict=True):
-        exit_wave = multislice(probe(OPTICS, GRID, BOX, at[None]), slices[0], LATTICE / 2, ENERGY, BOX)
+        exit_wave = multislice(probe(OPTICS, GRID, BOX, at[None], soft), slices[0], LATTICE / 2, ENERGY, BOX)
         expected = diffraction(exit_wave, DETECTOR)[0]
         torch.testing.assert_close(pattern, expected, atol=1e-5 * float(expected.max()), rtol=0)
 

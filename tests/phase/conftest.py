@@ -14,11 +14,15 @@ IDENTITY = np.eye(2)
 
 
 def phase_object_scan(
-    phase: np.ndarray, optics: Optics, step: tuple[float, float], every: tuple[int, int] = (1, 1)
+    phase: np.ndarray,
+    optics: Optics,
+    step: tuple[float, float],
+    every: tuple[int, int] = (1, 1),
+    soft: bool = True,
 ) -> Scan:
     """Scan a periodic phase object, position by position; the detector pixel is 1 / box."""
     shape, box = phase.shape, tuple(n * s for n, s in zip(phase.shape, step, strict=True))
-    probe = np.fft.ifft2(probe_spectrum(optics, shape, box, dtype=torch.complex128).numpy())
+    probe = np.fft.ifft2(probe_spectrum(optics, shape, box, soft, torch.complex128).numpy())
     transmission = np.exp(1j * phase)
     positions = [range(0, n, e) for n, e in zip(shape, every, strict=True)]
     patterns = np.empty((*map(len, positions), *shape))

@@ -56,6 +56,19 @@ def test_normalised_recovers_a_weak_phase(lens, weak):
     assert relative_error(band(found, scan, lens, 0.1, 1.75), band(phase, scan, lens, 0.1, 1.75)) < 2e-3
 
 
+def test_the_edge_of_the_aperture_is_the_one_that_is_named(lens, scanning):
+    """With the right edge a weak phase is recovered, with the wrong one it is not."""
+    step = (0.225, 0.24)
+    phase = scanning["noise"]((40, 36), step, 1.75 * lens.aperture_radius, rms=2e-3)
+    for soft in (True, False):
+        scan = scanning["phase_object"](phase, lens, step, soft=soft)
+        right, wrong = (
+            relative_error(image(scan, lens, weighting="normalised", soft=edge), phase)
+            for edge in (soft, not soft)
+        )
+        assert right < 2e-3 < 2e-2 < wrong
+
+
 @pytest.mark.parametrize("pixel_weight", ["matched", "unit"])
 def test_aberrations_are_compensated(aberrated, lens, weak, pixel_weight):
     scan, optics, phase = aberrated

@@ -100,8 +100,12 @@ def acquire_phase_object(
     optics: Mapping[str, Optics],
     field: Field,
     device: str | None = None,
+    soft: bool = False,
 ) -> dict[str, np.ndarray]:
     """Noise-free scans of a pure phase object without thickness, as `acquire` returns them.
+
+    The aperture's edge is hard, as the closed forms of :mod:`rephase.judge.dqe` have it,
+    unless a soft one is asked for.
 
     Parameters
     ----------
@@ -109,12 +113,14 @@ def acquire_phase_object(
         In rad, on the grid of the wave.
     optics, field, device
         As for `acquire`.
+    soft : bool
+        Whether the aperture's edge is one frequency step wide, or hard.
     """
     device, thin = device or default_device(), 1e-6
-    scans = {"phase": phase}
+    scans, at = {"phase": phase}, positions(field)
     for name, lens in optics.items():
         slices = torch.as_tensor(phase / lens.sigma, dtype=torch.float32, device=device)[None, None]
-        seen = scan_4d(slices, thin, lens, field.box_angstrom, positions(field), field.detector_shape)
+        seen = scan_4d(slices, thin, lens, field.box_angstrom, at, field.detector_shape, soft=soft)
         scans[name] = seen.cpu().numpy()
     return scans
 

@@ -149,6 +149,7 @@ def scan_4d(
     detector_shape: tuple[int, int],
     repeats: int = 1,
     average: Literal["incoherent", "coherent"] = "incoherent",
+    soft: bool = True,
     batch: int | None = None,
 ) -> Float[torch.Tensor, "*scan detector_row detector_col"]:
     """Diffraction patterns of a scanned probe, in fractions of the beam.
@@ -167,6 +168,8 @@ def scan_4d(
         Central part of the diffraction plane to keep, one pixel ``1 / box`` wide.
     average : {"incoherent", "coherent"}
         Whether intensities or waves are averaged over the configurations.
+    soft : bool
+        Whether the aperture's edge is one frequency step wide, as in abTEM, or hard.
     batch : int, optional
         Waves at a time; by default 8 on a CPU (they stay in its cache), 128 on a GPU.
 
@@ -185,7 +188,7 @@ def scan_4d(
         raise InputError("average", repr(average), "'incoherent' or 'coherent'")
     shape = tuple(slices.shape[-2:])
     steps = _propagators(slices, thicknesses_angstrom, optics.energy_ev, box_angstrom)
-    at_origin = probe_spectrum(optics, shape, box_angstrom, dtype=steps[0].dtype, device=slices.device)
+    at_origin = probe_spectrum(optics, shape, box_angstrom, soft, steps[0].dtype, slices.device)
     _check_detector(detector_shape, optics, box_angstrom)
     positions = positions_angstrom.reshape(-1, 2).to(slices.device, torch.float64)
     coherent = average == "coherent"

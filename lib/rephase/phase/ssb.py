@@ -51,6 +51,9 @@ class SSBSettings(MethodSettings):
         bare phase ``Gamma* / |Gamma|``. The same in focus; out of focus the
         matched filter also uses the region where three disks overlap, for
         what it is worth.
+    soft : bool
+        Whether the aperture's edge in ``Gamma`` is one detector pixel wide, as pixels
+        see it that integrate over their area, or hard.
     least_transfer : float
         'normalised' leaves out frequencies with W below this fraction of the best.
     chunk_pixels : int
@@ -64,6 +67,7 @@ class SSBSettings(MethodSettings):
 
     weighting: Literal["normalised", "sqrt", "plain"] = "plain"
     pixel_weight: Literal["matched", "unit"] = "matched"
+    soft: bool = True
     least_transfer: float = Field(default=0.01, gt=0, lt=1)
     chunk_pixels: int = Field(default=64, ge=1)
     device: str = "cpu"
@@ -83,7 +87,7 @@ def reconstruct(scan: Scan, optics: Optics, settings: SSBSettings | None = None)
     Parameters
     ----------
     scan : Scan
-        A periodic scan; detector pixels are sampled with an aperture edge one pixel wide.
+        A periodic scan.
     optics : Optics
         Aperture and aberrations of the probe, which are compensated.
     settings : SSBSettings, optional
@@ -104,7 +108,7 @@ def reconstruct(scan: Scan, optics: Optics, settings: SSBSettings | None = None)
     settings = settings or SSBSettings()
     require_disk(scan, optics)
     shape, dtype = scan.shape[:2], getattr(torch, settings.precision)
-    kernel = _Sidebands(scan, optics, dtype, settings.device)
+    kernel = _Sidebands(scan, optics, settings.soft, dtype, settings.device)
     signal = torch.zeros(len(kernel.bins), dtype=dtype.to_complex(), device=settings.device)
     response, noise = torch.zeros_like(signal), torch.zeros_like(signal.real)
     for chunk in torch.arange(len(kernel.rows)).split(settings.chunk_pixels):
@@ -170,10 +174,11 @@ class _Sidebands:
     of all.
     """
 
-    def __init__(self, scan: Scan, optics: Optics, dtype: torch.dtype, device: str):
+    def __init__(self, scan: Scan, optics: Optics, soft: bool, dtype: torch.dtype, device: str):
         self.optics, self.axes = optics, scan.detector_to_scan
         per_mrad = 1e-3 / optics.wavelength_angstrom
-        self.edge = tuple(pixel * per_mrad for pixel in scan.pixel_mrad)
+        pixel = tuple(size * per_mrad for size in scan.pixel_mrad)
+        self.edge = pixel if soft else None
         k = torch.stack(
             [torch.tensor(angle * per_mrad) for angle in np.broadcast_arrays(*pixel_angles(scan))]
         )
@@ -186,7 +191,7 @@ class _Sidebands:
         slow, fast = scan.shape[:2]
         q_slow = np.fft.fftfreq(slow, scan.step_angstrom[0])[:, None]
         q_fast = np.fft.rfftfreq(fast, scan.step_angstrom[1])[None, :]
-        reach = 2 * optics.aperture_radius + max(self.edge)
+        reach = 2 * optics.aperture_radius + max(pixel)
         band = (np.hypot(q_slow, q_fast) < reach) & ~signless((slow, fast))
         q = self.axes.T @ np.stack(np.broadcast_arrays(q_slow, q_fast))[:, band]
         self.bins = torch.tensor(np.flatnonzero(band), device=device)
