@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def pins(text: str) -> dict[str, str]:
-    found = re.findall(r"^\W*([A-Za-z0-9_.-]+)==([^\s\",]+)", text, re.M)
+    found = re.findall(r"^\W*([A-Za-z0-9_.-]+)(?:\[\w+\])?==([^\s\",]+)", text, re.M)
     return {re.sub(r"[-_.]+", "-", name).lower(): number for name, number in found}
 
 
