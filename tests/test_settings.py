@@ -36,6 +36,7 @@ def test_the_committed_parameters_are_valid_for_smoke_and_laptop():
         ("scales: [smoke, laptop]", "scales: [tiny]", ("scales.0", "tiny", "laptop")),
         ("  smoke:", "  smok:", ("baselines.smok", "smoke")),
         ("seeds: 3", "seeds: [", ("valid YAML",)),
+        ("thicknesses_nm: [20]", "thicknesses_nm: [3]", ("thicknesses_nm.0", "3", "2, 5, 10 or 20")),
     ],
 )
 def test_a_mistake_names_file_key_found_and_expected(tmp_path, old, new, names):

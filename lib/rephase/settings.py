@@ -16,6 +16,7 @@ Count = Annotated[int, Field(ge=1)]
 Seeds = Annotated[int, Field(ge=2, description="noise seeds; with fewer than two there is no variance")]
 Doses = Annotated[list[Positive], Field(min_length=1, description="e/A^2, besides infinite dose")]
 Ladder = Annotated[list[Positive], Field(min_length=5, description="e/A^2, enough to fit a power law")]
+Thicknesses = Annotated[list[Literal[2, 5, 10, 20]], Field(min_length=1, description="as simulated")]
 
 
 class Settings(BaseModel):
@@ -58,7 +59,8 @@ class Iterative(Settings):
     seeds: Seeds
     iterations: Count
     multislice_iterations: Count
-    multislice_slices: Annotated[int, Field(ge=2)]
+    multislice_slices: Annotated[int, Field(ge=2, description="slabs of 20 nm; thinner ones in proportion")]
+    thicknesses_nm: Thicknesses
 
 
 class Dqe(Settings):
