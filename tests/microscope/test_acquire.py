@@ -64,3 +64,9 @@ def test_white_noise_is_white_below_the_cutoff_and_nothing_above():
     assert noise.std() == pytest.approx(0.03)
     assert inside.std() < 1e-6 * inside.mean()
     assert power[frequency > 2.01].max() < 1e-12 * inside.mean()
+
+
+def test_a_window_is_a_part_of_the_whole_scan(acquired):
+    window = (slice(1, 3), slice(2, 4))
+    part = acquire(SLAB, {"focus": LENS}, FIELD, SIMULATION, device="cpu", window=window)
+    assert np.allclose(part["focus"], acquired["focus"][window], rtol=1e-5, atol=1e-9)

@@ -49,6 +49,7 @@ def acquire(
     field: Field,
     simulation: Simulation,
     device: str | None = None,
+    window: tuple[slice, slice] = (slice(None), slice(None)),
 ) -> dict[str, np.ndarray]:
     """Noise-free scans of a specimen, one for each optics, and the truth they should show.
 
@@ -64,6 +65,8 @@ def acquire(
         Slices and frozen phonons; its ``gpts`` must be the field's.
     device : str, optional
         torch device; the GPU where there is one.
+    window : (slice, slice)
+        Which of the field's positions are scanned, along (slow, fast); all by default.
 
     Returns
     -------
@@ -78,9 +81,9 @@ def acquire(
         As :func:`rephase.microscope.multislice.scan_4d`.
     """
     device = device or default_device()
-    at = positions(field)
+    at = positions(field)[window]
     count = simulation.configurations
-    patterns = {name: torch.zeros(*field.scan_shape, *field.detector_shape, device=device) for name in optics}
+    patterns = {name: torch.zeros(*at.shape[:2], *field.detector_shape, device=device) for name in optics}
     projected = np.zeros(field.gpts)
     for index in range(count):
         slices, thicknesses = potential_slices(atoms, simulation, index)
