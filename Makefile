@@ -47,8 +47,9 @@ test: setup  ## the tests
 lint: setup  ## style of code and notebooks
 	@ruff check . && ruff format --check .
 
-lab: setup  ## JupyterLab on the notebooks
-	@IPYTHONDIR=$$(python -m rephase.publish.kernel) jupyter lab --notebook-dir=notebooks
+lab: setup  ## JupyterLab on the notebooks: make lab [ARGS=--no-browser]
+	@IPYTHONDIR=$$(python -m rephase.publish.kernel) jupyter lab --notebook-dir=notebooks \
+	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(ARGS)
 
 verify: setup  ## smoke twice in clean clones, compared byte by byte
 	@python -m rephase.publish.verify
