@@ -20,6 +20,12 @@ def test_detector_to_scan_keeps_lengths_and_mirrors_when_told(angle, mirrored):
     assert np.linalg.det(matrix) == pytest.approx(-1 if mirrored else 1)
 
 
+def test_the_position_matrix_of_the_rotavirus_scan_is_a_turn_by_149_6_degrees_mirrored():
+    """From (slow, fast) to (row, col), as the notebooks print it: the transpose of ours."""
+    positions = np.array([[-0.863, -0.506], [-0.506, 0.863]])
+    assert np.allclose(detector_to_scan(149.6, mirrored=True).T, positions, atol=1e-3)
+
+
 def test_the_phase_methods_turn_vectors_as_the_scan_says():
     scan = scan_of(np.ones((2, 2, 4, 4)), rotation_deg=149.6, mirrored=True)
     assert np.allclose(detector_to_scan(149.6, True), scan.detector_to_scan)
