@@ -11,6 +11,7 @@ from rephase.phase.exit_wave.inputs import (
     REPRESENTATIONS,
     back_projected,
     cropped,
+    dark_field,
     features,
     neighbour_weights,
     shifted_spectra,
@@ -113,6 +114,18 @@ def test_back_projection_is_zero_in_vacuum_and_peaks_at_an_atom():
     assert vacuum.abs().max() < 1e-3 * atom.abs().max()
     peak = atom[0].imag.sum(0).argmax()
     assert np.hypot(peak // SIZE - 30, peak % SIZE - 35) <= 1.5
+
+
+def test_the_dark_field_is_what_lies_beyond_the_aperture():
+    counts = torch.zeros(1, 9, SIZE, SIZE)
+    counts[:, :, 32, 32 + 9] = 60  # the aperture has a radius of 10 px
+    counts[:, 3, 32, 32 + 11] = 40
+    counts[:, 4, 32 - 20, 32] = 20
+    found = dark_field(counts, PROBE)[0]
+    torch.testing.assert_close(found[3:5], torch.tensor([40.0, 20.0]) / (60 + 60 / 9))
+    assert found.count_nonzero() == 2
+    shown = features("real_space", counts, PROBE, STEP, BOX)[0, 21:]
+    assert shown[3].min() == shown[3].max() > shown[4].max() > shown[5].max()
 
 
 def test_noise_does_not_bias_back_projection():

@@ -14,7 +14,7 @@ adjoint of this linear map carries a pattern's deviation back to where it arose,
 whose imaginary part answers to the phase and whose real part to the amplitude of the object. It
 is linear in the counts, so that noise adds variance to it and no bias, and all nine share the
 object's coordinates. Scattering beyond the aperture does not enter b_n: its fraction of each
-pattern is given apart.
+pattern, nine pixels of a dark-field image, is given apart.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ Features = Float[torch.Tensor, "batch channel row col"]
 STEP_SCALE_PER_ANGSTROM = 50  # Eq. 10
 COMPRESSION = 0.1
 REGULARISATION = 0.05  # c above
+DARK = 0.02  # of the aperture's intensity; its edge ends here
+LEAST_DARK_FIELD = 1e-4  # of the beam
 LEAST_DEVIATION = 1e-6  # of channels that are constant
 
 
@@ -126,15 +128,31 @@ def compressed_patterns(
 def back_projections(counts: Counts, probe: Probe, step_angstrom: Lengths, box_angstrom: Lengths) -> Features:
     """Our input: what each pattern says of the object around the probe, in the object's coordinates.
 
-    Imaginary parts of the nine b_n, their real parts, and the probe (real and imaginary part) on
-    the central 32 x 32 pixels. Each group has unit standard deviation; the logarithm of the
-    imaginary parts' own deviation, which tells the noise, is a constant channel.
+    On the central 32 x 32 pixels: the imaginary parts of the nine b_n, their real parts, and the
+    probe (real and imaginary part), each group with unit standard deviation. Then maps that are
+    constant: the logarithm of the imaginary parts' own deviation, which tells the noise, and nine
+    of the fraction beyond the aperture.
     """
     maps = cropped(back_projected(counts, probe, step_angstrom, box_angstrom), 32)
     level = maps.imag.std(dim=(1, 2, 3), keepdim=True).clamp_min(LEAST_DEVIATION).log10()
+    dark = 1 + 0.5 * (dark_field(counts, probe)[..., None, None] + LEAST_DARK_FIELD).log10()
     near = cropped(probe, 32)[:, None]
     groups = (maps.imag, maps.real, torch.cat([near.real, near.imag], dim=1))
-    return torch.cat([*(standardised(group) for group in groups), level.expand_as(near.real)], dim=1)
+    shown = [standardised(group) for group in groups]
+    return torch.cat([*shown, *(constant.expand(-1, -1, 32, 32) for constant in (level, dark))], dim=1)
+
+
+def dark_field(counts: Counts, probe: Probe) -> Float[torch.Tensor, "batch 9"]:
+    """Fraction of the beam that each pattern has beyond the aperture."""
+    beam = diffracted(probe).abs().square()[:, None]
+    beyond = beam < DARK * beam.amax(dim=(-2, -1), keepdim=True)
+    return (fractions(counts) * beyond).sum(dim=(-2, -1))
+
+
+def fractions(counts: Counts) -> Counts:
+    """Patterns in units of their mean total; 0 where nothing was counted."""
+    mean_total = counts.sum(dim=(1, 2, 3), keepdim=True) / len(KERNEL)
+    return counts / mean_total.clamp_min(torch.finfo(counts.dtype).tiny)
 
 
 def back_projected(
@@ -142,8 +160,7 @@ def back_projected(
 ) -> Complex[torch.Tensor, "batch 9 64 64"]:
     """The nine b_n of a kernel of patterns, see the module; 0 where the patterns are the probe's own."""
     spectra = shifted_spectra(probe, step_angstrom / box_angstrom)
-    mean_total = counts.sum(dim=(1, 2, 3), keepdim=True) / len(KERNEL)
-    change = counts / mean_total.clamp_min(torch.finfo(counts.dtype).tiny) - spectra.abs().square()
+    change = fractions(counts) - spectra.abs().square()
     waves, back = focused(spectra), focused(spectra * change)
     power = waves.abs().square()
     return waves.conj() * back / (power + REGULARISATION * power.amax(dim=(-2, -1), keepdim=True))
@@ -170,6 +187,6 @@ def standardised(maps: Features) -> Features:
 
 REPRESENTATIONS = {
     "paper": Representation(11, SIZE, compressed_patterns),
-    "real_space": Representation(21, 32, back_projections),
+    "real_space": Representation(30, 32, back_projections),
 }
 """Inputs of a network, by name."""
