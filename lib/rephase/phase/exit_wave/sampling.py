@@ -78,7 +78,7 @@ class Ranges(MethodSettings):
     zone_axes: Annotated[tuple[tuple[int, int, int], ...], Field(min_length=1)] = ZONE_AXES
     thermal_rms_angstrom: float = Field(0.08, ge=0)
     configurations: int = Field(30, ge=1)
-    slice_angstrom: float = Field(2.0, gt=0)
+    slice_angstrom: float = Field(3.0, gt=0)
     aperture_px: Interval = (9.0, 11.5)
     largest_box_angstrom: float | None = Field(None, gt=0)
     exclude_types: tuple[str, ...] = ()

@@ -1,0 +1,200 @@
+"""Samples to learn from: the nine patterns of a kernel and the exit wave of the probe in its middle.
+
+The wave lives on a grid of 96 x 96 points over the frame; what multislice keeps of its
+diffraction plane, 2/3 of the Nyquist frequency, is the circle within the detector of
+64 x 64 pixels: its corners, more than 32 pixels from the beam, are empty. Large frames
+have pixels too coarse for the atoms' potentials, so that transmission functions are
+computed on a finer grid and keep all frequencies of the coarse one.
+
+With ``delta`` the part that depends on the atoms' displacements (Van Dyck 2009)
+
+    <|psi|^2> = |<psi>|^2 + <|delta|^2>
+
+patterns hold the mean intensity on the left, the exit wave is the coherent ``<psi>``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from ase import Atoms
+from jaxtyping import Complex, Float, Int
+
+from rephase.microscope.grid import fourier_resample, resize_spectrum
+from rephase.microscope.multislice import propagator
+from rephase.microscope.optics import interaction_parameter
+from rephase.microscope.potential import slice_thicknesses, sliced_potential
+from rephase.microscope.probe import probe
+from rephase.phase.exit_wave.frame import KERNEL, SIZE, Frame
+from rephase.phase.exit_wave.sampling import Draw
+from rephase.specimen.orient import cut_box, zone_rotation
+
+GRID = 3 * SIZE // 2  # points along each side, so that 2/3 of Nyquist is the detector's edge
+CENTRE = KERNEL.index((0, 0))
+PIXEL_ANGSTROM = 0.3  # largest pixel of a transmission function
+CONFIGURATIONS = {"cpu": 1, "cuda": 8}  # at a time: on a CPU their nine waves stay in its cache
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample.
+
+    Parameters
+    ----------
+    patterns : array (9, 64, 64)
+        Diffraction patterns of the neighbours in the order of `frame.KERNEL`, in
+        fractions of the beam, averaged over the atoms' displacements.
+    exit_wave : array (64, 64)
+        Exit wave of the central probe in the frame, averaged coherently; the
+        incident wave has ``sum |psi|^2 = 1``.
+    """
+
+    patterns: Float[np.ndarray, "9 64 64"]
+    exit_wave: Complex[np.ndarray, "64 64"]
+
+
+def simulate(draw: Draw, device: torch.device | str = "cpu") -> Sample:
+    """The sample that was drawn.
+
+    Parameters
+    ----------
+    draw : Draw
+    device : optional
+        Where to compute. The result does not depend on how samples are grouped.
+    """
+    return kernel(
+        specimen(draw),
+        draw.frame,
+        draw.step_angstrom,
+        draw.slice_angstrom,
+        draw.thermal_rms_angstrom,
+        draw.configurations,
+        draw.seed,
+        device,
+    )
+
+
+def specimen(draw: Draw) -> Atoms:
+    """The atoms within the frame, cut out of the crystal; the central probe stands in the middle."""
+    box = draw.frame.box_angstrom
+    turned = zone_rotation(draw.unit_cell.cell.array, draw.zone_axis, draw.rotation_deg)
+    crystal = draw.unit_cell.copy()
+    crystal.translate(np.array([*draw.offset, 0]) * box @ turned - crystal.positions[draw.atom])
+    return cut_box(crystal, draw.zone_axis, draw.rotation_deg, (box, box), draw.thickness_angstrom)
+
+
+def kernel(
+    atoms: Atoms,
+    frame: Frame,
+    step_angstrom: float,
+    slice_angstrom: float = 3.0,
+    thermal_rms_angstrom: float = 0.0,
+    configurations: int = 1,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> Sample:
+    """Patterns and exit wave of any atoms in a frame, which is taken as periodic.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        In an orthogonal cell as wide as the frame, or none at all: vacuum.
+    frame : Frame
+        The central probe stands in its middle.
+    step_angstrom : float
+        Distance of neighbouring probe positions.
+    slice_angstrom : float
+        Largest thickness of a slice; a thinner specimen is one slice.
+    thermal_rms_angstrom, configurations, seed
+        Displacements of the atoms, as for `displaced`.
+    device : optional
+        Where to compute.
+
+    Raises
+    ------
+    InputError
+        If the cell has no depth, or an element is unknown.
+    """
+    device, side = torch.device(device), frame.box_angstrom
+    lateral, depth = (side, side), float(atoms.cell.lengths()[2])
+    thicknesses = slice_thicknesses(depth, min(slice_angstrom, depth))
+    positions = displaced(atoms.positions, thermal_rms_angstrom, configurations, seed)
+    numbers = torch.as_tensor(atoms.numbers, dtype=torch.int64, device=device)
+    steps = torch.tensor(KERNEL, dtype=torch.float64) * step_angstrom
+    probes = probe(frame.optics, (GRID, GRID), lateral, side / 2 + steps, device=device)
+    step = propagator((GRID, GRID), thicknesses[0], frame.optics.energy_ev, lateral, device=device)
+    patterns = torch.zeros(len(KERNEL), SIZE, SIZE, device=device)
+    coherent = torch.zeros(SIZE, SIZE, dtype=torch.complex64, device=device)
+    for some in torch.from_numpy(positions).to(device).split(CONFIGURATIONS[device.type]):
+        passed = _transmission(some, numbers, (*lateral, depth), thicknesses, frame.optics.energy_ev)
+        spectra = resize_spectrum(_pass(probes, passed, step), (SIZE, SIZE))
+        patterns += (spectra.real.square() + spectra.imag.square()).sum(0)
+        coherent += spectra[:, CENTRE].sum(0)
+    patterns = torch.fft.fftshift(patterns / configurations, dim=(-2, -1))
+    exit_wave = torch.fft.ifft2(coherent / configurations, norm="forward") / SIZE
+    return Sample(patterns.cpu().numpy(), exit_wave.cpu().numpy())
+
+
+def displaced(
+    positions_angstrom: Float[np.ndarray, "atom 3"],
+    thermal_rms_angstrom: float,
+    configurations: int,
+    seed: int,
+) -> Float[np.ndarray, "configuration atom 3"]:
+    """Atoms displaced at random, as if each moved by itself (Einstein's model).
+
+    The first configurations of a longer series are those of a shorter one.
+
+    Parameters
+    ----------
+    positions_angstrom : array (atom, 3)
+        The atoms at rest.
+    thermal_rms_angstrom : float
+        Root mean square displacement along each axis.
+    configurations, seed : int
+    """
+    rng = np.random.default_rng([seed, 1])
+    moves = rng.standard_normal((configurations, *positions_angstrom.shape))
+    return positions_angstrom + thermal_rms_angstrom * moves
+
+
+def _transmission(
+    positions: Float[torch.Tensor, "configuration atom 3"],
+    numbers: Int[torch.Tensor, " atom"],
+    box_angstrom: tuple[float, float, float],
+    thicknesses_angstrom: Sequence[float],
+    energy_ev: float,
+) -> Complex[torch.Tensor, "configuration slice row col"]:
+    """Transmission functions ``exp(i sigma V)`` of all slices, up to the Nyquist frequency of the grid.
+
+    Those of `rephase.microscope.multislice` stop at 2/3 of it, which costs a focused
+    wave part of what it scatters to the detector's rim; what aliases here needs a wave
+    that was scattered widely before.
+    """
+    if not len(numbers):
+        shape = (len(positions), len(thicknesses_angstrom), GRID, GRID)
+        return torch.ones(shape, dtype=torch.complex64, device=positions.device)
+    points = GRID * math.ceil(max(box_angstrom[:2]) / (GRID * PIXEL_ANGSTROM))
+    slices = sliced_potential(positions, numbers, box_angstrom, (points, points), thicknesses_angstrom)
+    passed = torch.polar(torch.ones_like(slices), interaction_parameter(energy_ev) * slices)
+    return passed if points == GRID else fourier_resample(passed, (GRID, GRID))
+
+
+def _pass(
+    waves: Complex[torch.Tensor, "probe row col"],
+    passed: Complex[torch.Tensor, "configuration slice row col"],
+    step: Complex[torch.Tensor, "row col"],
+) -> Complex[torch.Tensor, "configuration probe row col"]:
+    """Spectra of the exit waves of all probes; fewer transforms than `multislice`, which returns waves."""
+    first, *rest = passed.unsqueeze(2).unbind(1)
+    spectra = torch.fft.fft2(waves * first) * step
+    for layer in rest:
+        waves = torch.fft.ifft2(spectra)
+        waves *= layer
+        spectra = torch.fft.fft2(waves)
+        spectra *= step
+    return spectra
