@@ -138,3 +138,10 @@ def test_patterns_of_another_shape_are_refused():
     resampling = Resampling(Detector((32, 32), (2.0, 2.0), (16.0, 16.0)), FRAME)
     with pytest.raises(InputError, match=r"patterns: found \(32, 30\), expected \(32, 32\) pixels"):
         resampling(np.ones((1, 32, 30)))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "<u4", ">u2", "f8", ">f4"])
+def test_counts_of_any_type_are_taken(dtype):
+    counts = np.random.default_rng(0).poisson(3, (2, SIZE, SIZE)).astype(dtype)
+    resampling = Resampling(Detector((SIZE, SIZE), (FRAME.pixel_mrad,) * 2, (32.0, 32.0)), FRAME)
+    assert np.array_equal(resampling(counts).numpy(), counts.astype(np.float32))

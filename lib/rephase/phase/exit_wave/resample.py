@@ -118,7 +118,8 @@ class Resampling:
         if tuple(patterns.shape[1:]) != self.detector.shape:
             raise InputError("patterns", tuple(patterns.shape[1:]), f"{self.detector.shape} pixels")
         if isinstance(patterns, np.ndarray):
-            patterns = torch.from_numpy(patterns.astype(np.float32))
+            native = patterns.dtype.newbyteorder("=")
+            patterns = torch.from_numpy(np.ascontiguousarray(patterns, dtype=native))
         flat = patterns.to(self.device, torch.float32).flatten(1)
         return (self._matrix @ flat.T).T.reshape(-1, SIZE, SIZE)
 
