@@ -13,7 +13,7 @@ from rephase.microscope.simulate import exit_waves, projected_potential
 from rephase.microscope.simulation import Simulation
 from rephase.phase.exit_wave.frame import KERNEL, Frame, intensity
 from rephase.phase.exit_wave.sampling import Ranges, draw
-from rephase.phase.exit_wave.simulate import CONFIGURATIONS, GRID, displaced, kernel, simulate, specimen
+from rephase.phase.exit_wave.simulate import GRID, displaced, kernel, simulate, specimen
 
 LATTICE, CELLS, STEP = 3.905, 3, 0.4
 BOX = CELLS * LATTICE
@@ -22,7 +22,7 @@ FRAME = Frame(OPTICS, BOX)
 CENTRE = KERNEL.index((0, 0))
 
 
-def strontium_titanate(layers: int = 4) -> ase.Atoms:
+def strontium_titanate(layers: int = 3) -> ase.Atoms:
     """A crystal that is periodic in the frame."""
     basis = [(0.1, 0.2, 0.3), (0.6, 0.7, 0.8), (0.6, 0.7, 0.3), (0.6, 0.2, 0.8), (0.1, 0.7, 0.8)]
     cell = ase.Atoms("SrTiO3", scaled_positions=basis, cell=[LATTICE] * 3, pbc=True)
@@ -58,7 +58,7 @@ def sample():
 
 def test_it_agrees_with_abtem_on_the_same_displaced_atoms(sample):
     """abTEM has twice the points along each side and thinner slices."""
-    atoms, fine = strontium_titanate(), Simulation(gpts=(2 * GRID, 2 * GRID), slice_angstrom=1.0)
+    atoms, fine = strontium_titanate(), Simulation(gpts=(2 * GRID, 2 * GRID), slice_angstrom=1.5)
     positions = np.array([(BOX / 2 + STEP * row, BOX / 2 + STEP * col) for row, col in KERNEL])
     coherent, intensities = 0, 0
     for moved in displaced(atoms.positions, 0.08, 2, 5):
@@ -171,16 +171,13 @@ def test_the_drawn_atom_lies_where_it_was_drawn_and_the_specimen_fills_the_frame
         assert len(atoms) == pytest.approx(density * box**2 * drawn.thickness_angstrom, rel=0.75)
 
 
-def test_samples_are_repeatable_whatever_was_simulated_before_or_together(monkeypatch):
+def test_samples_are_repeatable_whatever_was_simulated_before():
     ranges = Ranges(configurations=3, largest_box_angstrom=30.0)
     alone = simulate(draw("train", 4, ranges))
     simulate(draw("train", 5, ranges))
     again = simulate(draw("train", 4, ranges))
     np.testing.assert_array_equal(again.patterns, alone.patterns)
     np.testing.assert_array_equal(again.exit_wave, alone.exit_wave)
-    monkeypatch.setitem(CONFIGURATIONS, "cpu", 3)
-    together = simulate(draw("train", 4, ranges))
-    np.testing.assert_allclose(together.patterns, alone.patterns, atol=1e-8)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Literal, get_args
 
 import numpy as np
@@ -16,6 +17,7 @@ from rephase.phase.exit_wave.frame import SIZE, Frame
 from rephase.phase.settings import MethodSettings
 from rephase.specimen.geometry import closest_pair, reduced_formula
 from rephase.specimen.orient import ZONE_AXES
+from rephase.specimen.prototypes import prototype
 from rephase.specimen.split import draw_variant
 
 Part = Literal["train", "validation", "test"]
@@ -239,7 +241,7 @@ def draw(part: Part, seed: int, ranges: Ranges) -> Draw:
     crystal, unit_cell = draw_variant(part, int(sequence.generate_state(1)[0]), ranges.exclude_types)
     rng = np.random.default_rng(sequence.spawn(1)[0])
     thinnest, thickest = ranges.thickness_angstrom
-    *_, bond = closest_pair(unit_cell)
+    bond = _shortest_bond(crystal, unit_cell)
     energy_ev = float(rng.choice(ranges.energies_ev))
     aperture_px = rng.uniform(*ranges.aperture_px)
     return Draw(
@@ -269,6 +271,18 @@ def _semiangle(ranges: Ranges, energy_ev: float, aperture_px: float, rng: np.ran
         wavelength = ranges.optics(energy_ev, widest).wavelength_angstrom
         narrowest = max(narrowest, 1e3 * smallest_radius * wavelength)
     return rng.uniform(narrowest, widest)
+
+
+def _shortest_bond(crystal: str, variant: Atoms) -> float:
+    """Shortest distance of two atoms of a variant: the crystal's shape at another size."""
+    edge, bond = _edge_and_bond(crystal)
+    return bond * variant.cell.lengths()[0] / edge
+
+
+@cache
+def _edge_and_bond(crystal: str) -> tuple[float, float]:
+    atoms = prototype(crystal).atoms
+    return float(atoms.cell.lengths()[0]), closest_pair(atoms)[-1]
 
 
 def _beyond(value: float, interval: tuple[float, float], unit: str) -> str:

@@ -15,28 +15,25 @@ patterns hold the mean intensity on the left, the exit wave is the coherent ``<p
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from ase import Atoms
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Complex, Float
 
-from rephase.microscope.grid import fourier_resample, resize_spectrum
+from rephase.microscope.grid import resize_spectrum
 from rephase.microscope.multislice import propagator
-from rephase.microscope.optics import interaction_parameter
-from rephase.microscope.potential import slice_thicknesses, sliced_potential
+from rephase.microscope.potential import slice_thicknesses
 from rephase.microscope.probe import probe
 from rephase.phase.exit_wave.frame import KERNEL, SIZE, Frame
 from rephase.phase.exit_wave.sampling import Draw
+from rephase.phase.exit_wave.transmission import transmission
 from rephase.specimen.orient import cut_box, zone_rotation
 
 GRID = 3 * SIZE // 2  # points along each side, so that 2/3 of Nyquist is the detector's edge
 CENTRE = KERNEL.index((0, 0))
 PIXEL_ANGSTROM = 0.3  # largest pixel of a transmission function
-CONFIGURATIONS = {"cpu": 1, "cuda": 8}  # at a time: on a CPU their nine waves stay in its cache
 
 
 @dataclass(frozen=True)
@@ -122,18 +119,18 @@ def kernel(
     device, side = torch.device(device), frame.box_angstrom
     lateral, depth = (side, side), float(atoms.cell.lengths()[2])
     thicknesses = slice_thicknesses(depth, min(slice_angstrom, depth))
-    positions = displaced(atoms.positions, thermal_rms_angstrom, configurations, seed)
-    numbers = torch.as_tensor(atoms.numbers, dtype=torch.int64, device=device)
     steps = torch.tensor(KERNEL, dtype=torch.float64) * step_angstrom
     probes = probe(frame.optics, (GRID, GRID), lateral, side / 2 + steps, device=device)
     step = propagator((GRID, GRID), thicknesses[0], frame.optics.energy_ev, lateral, device=device)
     patterns = torch.zeros(len(KERNEL), SIZE, SIZE, device=device)
     coherent = torch.zeros(SIZE, SIZE, dtype=torch.complex64, device=device)
-    for some in torch.from_numpy(positions).to(device).split(CONFIGURATIONS[device.type]):
-        passed = _transmission(some, numbers, (*lateral, depth), thicknesses, frame.optics.energy_ev)
+    for moved in displaced(atoms.positions, thermal_rms_angstrom, configurations, seed):
+        passed = transmission(
+            moved, atoms.numbers, side, thicknesses, frame.optics.energy_ev, GRID, PIXEL_ANGSTROM, device
+        )
         spectra = resize_spectrum(_pass(probes, passed, step), (SIZE, SIZE))
-        patterns += (spectra.real.square() + spectra.imag.square()).sum(0)
-        coherent += spectra[:, CENTRE].sum(0)
+        patterns += spectra.real.square() + spectra.imag.square()
+        coherent += spectra[CENTRE]
     patterns = torch.fft.fftshift(patterns / configurations, dim=(-2, -1))
     exit_wave = torch.fft.ifft2(coherent / configurations, norm="forward") / SIZE
     return Sample(patterns.cpu().numpy(), exit_wave.cpu().numpy())
@@ -162,39 +159,14 @@ def displaced(
     return positions_angstrom + thermal_rms_angstrom * moves
 
 
-def _transmission(
-    positions: Float[torch.Tensor, "configuration atom 3"],
-    numbers: Int[torch.Tensor, " atom"],
-    box_angstrom: tuple[float, float, float],
-    thicknesses_angstrom: Sequence[float],
-    energy_ev: float,
-) -> Complex[torch.Tensor, "configuration slice row col"]:
-    """Transmission functions ``exp(i sigma V)`` of all slices, up to the Nyquist frequency of the grid.
-
-    Those of `rephase.microscope.multislice` stop at 2/3 of it, which costs a focused
-    wave part of what it scatters to the detector's rim; what aliases here needs a wave
-    that was scattered widely before.
-    """
-    if not len(numbers):
-        shape = (len(positions), len(thicknesses_angstrom), GRID, GRID)
-        return torch.ones(shape, dtype=torch.complex64, device=positions.device)
-    points = GRID * math.ceil(max(box_angstrom[:2]) / (GRID * PIXEL_ANGSTROM))
-    slices = sliced_potential(positions, numbers, box_angstrom, (points, points), thicknesses_angstrom)
-    passed = torch.polar(torch.ones_like(slices), interaction_parameter(energy_ev) * slices)
-    return passed if points == GRID else fourier_resample(passed, (GRID, GRID))
-
-
 def _pass(
     waves: Complex[torch.Tensor, "probe row col"],
-    passed: Complex[torch.Tensor, "configuration slice row col"],
+    passed: Complex[torch.Tensor, "slice row col"],
     step: Complex[torch.Tensor, "row col"],
-) -> Complex[torch.Tensor, "configuration probe row col"]:
-    """Spectra of the exit waves of all probes; fewer transforms than `multislice`, which returns waves."""
-    first, *rest = passed.unsqueeze(2).unbind(1)
-    spectra = torch.fft.fft2(waves * first) * step
-    for layer in rest:
-        waves = torch.fft.ifft2(spectra)
-        waves *= layer
-        spectra = torch.fft.fft2(waves)
+) -> Complex[torch.Tensor, "probe row col"]:
+    """Spectra of the exit waves; fewer transforms than `multislice`, which returns waves."""
+    spectra = torch.fft.fft2(waves * passed[0]) * step
+    for layer in passed[1:]:
+        spectra = torch.fft.fft2(torch.fft.ifft2(spectra) * layer)
         spectra *= step
     return spectra
