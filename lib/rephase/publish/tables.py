@@ -15,6 +15,8 @@ from rephase.publish.files import require_text, write_formats
 from rephase.publish.markup import latex_cell, latex_text, latex_unit, markdown_text, unit_text
 
 NOT_MEASURED = "not measured"
+LONG_TEXT = 40  # characters; longer text is set as a paragraph in LaTeX
+PARAGRAPH = r"0.2\textwidth"
 
 
 @dataclass(frozen=True)
@@ -206,8 +208,10 @@ def _latex(
 ) -> str:
     shown = body.map(latex_cell)
     shown.columns = [latex_text(head) + (f" ({latex_unit(unit)})" if unit else "") for head, unit in heads]
+    longest = [body[column].str.len().max() for column in body]
+    wide = [f"p{{{PARAGRAPH}}}" if length > LONG_TEXT else "l" for length in longest]
     return shown.style.hide(axis="index").to_latex(
-        column_format="".join("r" if number else "l" for number in numeric),
+        column_format="".join("r" if number else kind for number, kind in zip(numeric, wide, strict=True)),
         caption=latex_text(caption),
         label=label,
         position="tbp",
