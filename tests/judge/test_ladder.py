@@ -17,7 +17,7 @@ def ladder():
     phase = white_noise_phase(FIELD, 0.02, 1.6 * LENS.aperture_radius, seed=0)
     patterns = acquire_phase_object(phase, {"focus": LENS}, FIELD, "cpu")["focus"]
     scan = scan_of(patterns, FIELD, LENS, {})
-    methods = {"icom": {}, "ssb_normalised": {}}
+    methods = {"icom": {}, "ssb_normalised": {"soft": False}}
     return truth_on_scan(phase, FIELD.pixel_angstrom, scan, LENS), climb(
         scan, LENS, methods, [1e4, 1e6, INFINITE], 3
     )
