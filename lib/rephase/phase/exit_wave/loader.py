@@ -1,7 +1,7 @@
 """Batches of a training set: noise drawn afresh for every use, on the device that trains.
 
-A set is held in memory as it is stored, in half precision: 0.12 MB a sample, so 1 GB for 8,000
-samples, 6 GB for 50,000 and 90 GB for the paper's 742,688.
+A set is held in memory as it is stored, in half precision: 0.14 MB a sample, so 1 GB for 7,000
+samples, 7 GB for 50,000 and 104 GB for the paper's 742,688.
 
 Draws depend on the seed, the epoch and the batch's number alone (and on the kind of device), not
 on what was drawn before: an epoch can be repeated by itself.
@@ -14,17 +14,24 @@ of summed patterns are therefore the generator's to make; here they are samples 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from hashlib import file_digest
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Complex, Float, Int
 from pydantic import BaseModel, ConfigDict, Field
 
+from rephase.microscope.optics import Optics
+from rephase.phase.exit_wave.frame import KERNEL, SIZE, Frame
 from rephase.phase.exit_wave.inputs import shifted_spectra
+from rephase.phase.exit_wave.sampling import Ranges
+from rephase.phase.exit_wave.shards import TrainingSet
 
+OPTICS = ["energy_ev", "semiangle_mrad", "cs_angstrom", "defocus_angstrom"]
+CHUNK = 256  # samples read at a time
 MANY_ELECTRONS = 1e4  # in one pixel; above, Poisson's distribution is drawn as a normal one
 
 
@@ -91,8 +98,8 @@ class Samples:
         Square roots of the noise-free patterns, in half precision.
     exit_wave, probe : tensor (sample, 64, 64)
     step_angstrom, box_angstrom : tensor (sample,)
-    ranges : mapping
-        What the samples were drawn from, for who applies the network.
+    ranges : Ranges
+        What the samples were drawn from.
     digest : str
         Of the file they come from.
     """
@@ -102,8 +109,34 @@ class Samples:
     probe: Complex[torch.Tensor, "sample 64 64"]
     step_angstrom: Float[torch.Tensor, " sample"]
     box_angstrom: Float[torch.Tensor, " sample"]
-    ranges: Mapping[str, Any] = field(default_factory=dict)
+    ranges: Ranges = Ranges()
     digest: str = ""
+
+    @classmethod
+    def read(cls, stored: TrainingSet, device: torch.device | str = "cpu") -> Samples:
+        """The whole of a training set, brought to a device.
+
+        Parameters
+        ----------
+        stored : TrainingSet
+        device : optional
+        """
+        count = len(stored)
+        amplitudes = torch.empty(count, len(KERNEL), SIZE, SIZE, dtype=torch.float16, device=device)
+        exit_wave = torch.empty(count, SIZE, SIZE, dtype=torch.complex64, device=device)
+        for start in range(0, count, CHUNK):
+            part = slice(start, min(start + CHUNK, count))
+            patterns, waves = stored[part]
+            amplitudes[part] = torch.from_numpy(np.sqrt(patterns)).half().to(device)
+            exit_wave[part] = torch.from_numpy(waves).to(device)
+        table = stored.parameters
+        step, box = (
+            torch.tensor(table[name].to_numpy(np.float32), device=device)
+            for name in ("step_angstrom", "box_angstrom")
+        )
+        with stored.path.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+        return cls(amplitudes, exit_wave, _probes(table, device), step, box, stored.ranges, digest)
 
     def __len__(self) -> int:
         return len(self.amplitudes)
@@ -139,6 +172,13 @@ class Samples:
             fractions[empty] = shifted_spectra(probe[empty], step[empty] / box[empty]).abs().square()
         exit_wave = torch.where(empty[:, None, None], probe, self.exit_wave[at])
         return Batch(counted(fractions, dose, generator), probe, exit_wave, step, box, dose)
+
+
+def _probes(table: pd.DataFrame, device: torch.device | str) -> Complex[torch.Tensor, "sample 64 64"]:
+    """Incident waves of samples, from the table of their parameters."""
+    optics = [Optics(**row) for row in table[OPTICS].to_dict("records")]
+    frames = [Frame(lens, float(box)) for lens, box in zip(optics, table.box_angstrom, strict=True)]
+    return torch.stack([frame.probe() for frame in frames]).to(device)
 
 
 def counted(
