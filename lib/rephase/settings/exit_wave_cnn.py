@@ -20,15 +20,21 @@ class Simulate(Settings):
     shard_samples: Count
     training_configurations: Count
     largest_box_angstrom: Positive | None
+    exclude_types: list[str]
     configurations: Count
     thermal_rms_angstrom: Positive
     slice_angstrom: Positive
     pixel_angstrom: Positive
+    least_box_angstrom: Positive
+    pair_count: Count
     field_angstrom: Positive
+    particle_angstrom: Positive
+    particle_box_angstrom: Positive
     steps_angstrom: dict[Fields, Positive]
     atom_step_angstrom: Positive
     every_element: Count
     lamella_angstrom: Positive
+    bend_mrad: float
     rod_angstrom: Positive
     seed: Seed
 
