@@ -117,3 +117,9 @@ def test_a_defocus_is_outside_once_it_bends_the_wave_by_more_than_an_eighth():
     )
     assert RANGES.outside(nearly, 0.2) == {}
     assert "0.8 rad from Cs 10000 angstrom" in RANGES.outside(beyond, 0.2)["aberrations"]
+
+
+def test_named_crystals_are_drawn_as_they_are():
+    ranges = Ranges(crystals=("Au", "SrTiO3"))
+    drawn = [draw("test", seed, ranges).parameters() for seed in range(20)]
+    assert {(row["crystal"], row["formula"]) for row in drawn} == {("Au", "Au"), ("SrTiO3", "O3SrTi")}

@@ -18,6 +18,7 @@ from rephase.phase.settings import MethodSettings
 from rephase.specimen.geometry import closest_pair, reduced_formula
 from rephase.specimen.orient import ZONE_AXES
 from rephase.specimen.prototypes import prototype
+from rephase.specimen.prototypes import prototype
 from rephase.specimen.split import draw_variant
 
 Part = Literal["train", "validation", "test"]
@@ -62,6 +63,9 @@ class Ranges(MethodSettings):
         this: low energies at small angles take far more time than others.
     exclude_types : sequence of str
         Structure types that no crystal may have.
+    crystals : sequence of str
+        If given, only these crystals of the library, as they are: for samples of
+        known materials, whatever part of the split they belong to.
 
     Raises
     ------
@@ -84,6 +88,7 @@ class Ranges(MethodSettings):
     aperture_px: Interval = (9.0, 11.5)
     largest_box_angstrom: float | None = Field(None, gt=0)
     exclude_types: tuple[str, ...] = ()
+    crystals: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _possible(self) -> Ranges:
@@ -238,7 +243,7 @@ def draw(part: Part, seed: int, ranges: Ranges) -> Draw:
         If an excluded structure type is unknown, or none is left.
     """
     sequence = np.random.SeedSequence([seed, get_args(Part).index(part)])
-    crystal, unit_cell = draw_variant(part, int(sequence.generate_state(1)[0]), ranges.exclude_types)
+    crystal, unit_cell = _crystal(part, int(sequence.generate_state(1)[0]), ranges)
     rng = np.random.default_rng(sequence.spawn(1)[0])
     thinnest, thickest = ranges.thickness_angstrom
     bond = _shortest_bond(crystal, unit_cell)
@@ -261,6 +266,14 @@ def draw(part: Part, seed: int, ranges: Ranges) -> Draw:
         aperture_px=aperture_px,
         step_angstrom=float(np.exp(rng.uniform(*np.log(ranges.step_angstrom)))),
     )
+
+
+def _crystal(part: Part, seed: int, ranges: Ranges) -> tuple[str, Atoms]:
+    """A variant of a crystal of the part, or one of the crystals named."""
+    if not ranges.crystals:
+        return draw_variant(part, seed, ranges.exclude_types)
+    name = ranges.crystals[int(np.random.default_rng(seed).integers(len(ranges.crystals)))]
+    return name, prototype(name).atoms
 
 
 def _semiangle(ranges: Ranges, energy_ev: float, aperture_px: float, rng: np.random.Generator) -> float:
