@@ -165,8 +165,11 @@ def _pass(
     step: Complex[torch.Tensor, "row col"],
 ) -> Complex[torch.Tensor, "probe row col"]:
     """Spectra of the exit waves; fewer transforms than `multislice`, which returns waves."""
-    spectra = torch.fft.fft2(waves * passed[0]) * step
-    for layer in passed[1:]:
-        spectra = torch.fft.fft2(torch.fft.ifft2(spectra) * layer)
+    spectra = torch.fft.fft2(waves * passed[0])
+    spectra *= step
+    for transmitted in passed[1:]:
+        waves = torch.fft.ifft2(spectra)
+        waves *= transmitted
+        spectra = torch.fft.fft2(waves)
         spectra *= step
     return spectra
