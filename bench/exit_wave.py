@@ -128,8 +128,11 @@ def measure(net: ExitWaveNet, scan: Scan, arguments: argparse.Namespace, device:
     frame = choose_frame(Detector.of(scan), OPTICS)
     kernels = torch.rand(max(arguments.batches), 9, SIZE, SIZE, device=device)
     count, reference = scan.shape[0] * scan.shape[1], {}
-    for (precision, compiled), batch in itertools.product(variants(arguments, device), arguments.batches):
-        predictor = Predictor(net, frame, scan.step_angstrom, device, precision, compiled)
+    predictors = {
+        variant: Predictor(net, frame, scan.step_angstrom, device, *variant)
+        for variant in variants(arguments, device)
+    }
+    for ((precision, compiled), predictor), batch in itertools.product(predictors.items(), arguments.batches):
         seen = kernels[:batch]
         alone = rate(lambda: predictor(seen), batch, device, arguments.seconds)  # noqa: B023
         run = lambda: reconstructed(scan, predictor, batch, device)  # noqa: B023, E731

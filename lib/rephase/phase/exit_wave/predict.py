@@ -30,7 +30,7 @@ class Predictor:
     precision : {'float32', 'bfloat16'}
         Of the network's layers; its input and output are in single precision.
     compiled : bool
-        Whether ``torch.compile`` is used: tens of seconds once, less for every batch after.
+        Whether ``torch.compile`` is used: up to a minute once, less for every batch after.
 
     Attributes
     ----------
@@ -53,7 +53,9 @@ class Predictor:
         self.probe = cropped(self._full_probe, net.architecture.size).contiguous()
         self._step = math.sqrt(math.prod(step_angstrom))
         net = copy.deepcopy(net).to(self.device, memory_format=torch.channels_last).eval()
-        self._net = torch.compile(net) if compiled else net
+        if compiled:  # what is real in it, for batches of any size
+            net.body.unet = torch.compile(net.body.unet, dynamic=True)
+        self._net = net
 
     @torch.inference_mode()
     def __call__(self, patterns: Float[torch.Tensor, "batch 9 64 64"]) -> Complex[torch.Tensor, "batch n n"]:
