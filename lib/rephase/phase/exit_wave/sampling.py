@@ -18,7 +18,6 @@ from rephase.phase.settings import MethodSettings
 from rephase.specimen.geometry import closest_pair, reduced_formula
 from rephase.specimen.orient import ZONE_AXES
 from rephase.specimen.prototypes import prototype
-from rephase.specimen.prototypes import prototype
 from rephase.specimen.split import draw_variant
 
 Part = Literal["train", "validation", "test"]
