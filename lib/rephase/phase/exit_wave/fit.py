@@ -1,89 +1,24 @@
-"""Training of an exit-wave network: same settings and seed, same weights, also after a kill.
-
-Everything random is seeded by the seed and the step, and the learning rate follows from the step
-and the validation losses so far: a checkpoint holds parameters, Adam's moments and these losses,
-and a training that goes on from it cannot tell that it was interrupted.
-"""
+"""Training of an exit-wave network: same settings, samples and seed, same weights, also after a kill."""
 
 from __future__ import annotations
 
 import logging
-import math
-import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
 
 import pandas as pd
 import torch
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
-from pydantic import BaseModel, ConfigDict, Field
+from lightning.pytorch import Trainer
 
-from rephase.errors import InputError
-from rephase.phase.exit_wave import loss as objective
-from rephase.phase.exit_wave.inputs import cropped, features
-from rephase.phase.exit_wave.loader import Batch, Epoch, Noise, Samples, seed_of
-from rephase.phase.exit_wave.network import Architecture, ExitWaveNet
+from rephase.hdf5 import renamed_when_whole
+from rephase.phase.exit_wave.course import Course, EveryEpoch, Report
+from rephase.phase.exit_wave.loader import Samples, seed_of
+from rephase.phase.exit_wave.schedule import FitSettings
 from rephase.phase.exit_wave.weights import save_weights
 
-Report = Callable[[int, int], None]
-Waves = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 CHECKPOINT, HISTORY, WEIGHTS = "last.ckpt", "history.csv", "weights.safetensors"
-VALIDATION_SEED = 0  # the same noise for every training
-
-
-class FitSettings(BaseModel):
-    """How a network is trained; the defaults are the paper's.
-
-    Parameters
-    ----------
-    architecture : Architecture
-    epochs, fine_tune_epochs : int
-        Epochs with the loss of Eq. 11, and further ones in which the square
-        error of the object's phase weighs ``fine_tune_object_weight`` times more.
-    steps_per_epoch : int, optional
-        Batches in an epoch; by default the whole set once.
-    batch : int
-    learning_rate, momentum : float
-        Of Adam, whose first moment has this ``beta1``.
-    schedule : {'plateau', 'cosine'}
-        'plateau' halves the rate when the validation loss has not decreased for
-        ``patience`` epochs; 'cosine' lowers it to 0 along half a wave, for short trainings.
-    patience : int
-    fine_tune_object_weight : float
-    precision : {'32', 'bf16'}
-        Of the network's layers; inputs, outputs and loss are in single precision.
-    noise : Noise
-    loss : LossSettings
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    architecture: Architecture = Architecture()
-    epochs: int = Field(default=50, ge=1)
-    fine_tune_epochs: int = Field(default=10, ge=0)
-    steps_per_epoch: int | None = Field(default=None, ge=1)
-    batch: int = Field(default=256, ge=2)
-    learning_rate: float = Field(default=5e-4, gt=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    schedule: Literal["plateau", "cosine"] = "plateau"
-    patience: int = Field(default=3, ge=1)
-    fine_tune_object_weight: float = Field(default=10.0, ge=1)
-    precision: Literal["32", "bf16"] = "32"
-    noise: Noise = Noise()
-    loss: objective.LossSettings = objective.DEFAULT
-
-    @property
-    def all_epochs(self) -> int:
-        """Epochs with those of fine-tuning."""
-        return self.epochs + self.fine_tune_epochs
-
-    def object_weight(self, epoch: int) -> float:
-        """Weight of the object's term in this epoch, the first being 0."""
-        return self.fine_tune_object_weight if epoch >= self.epochs else 1.0
 
 
 def fit(
@@ -138,152 +73,9 @@ def fit(
         trainer = _trainer(settings, folder, device)
         last = folder / CHECKPOINT
         trainer.fit(course, ckpt_path=last if last.exists() else None, weights_only=True)
-    history = pd.DataFrame(course.history)
-    history.to_csv(folder / HISTORY, index=False)
+    with renamed_when_whole(folder / HISTORY) as part:
+        part.write(pd.DataFrame(course.history).to_csv(index=False).encode())
     return save_weights(folder / WEIGHTS, course.net.cpu(), training.ranges, lineage)
-
-
-class Course(LightningModule):
-    """One training: what a step, a validation and a checkpoint are.
-
-    Parameters
-    ----------
-    training, validation : Samples
-    settings : FitSettings
-    seed : int
-    lineage : mapping
-        What tells this training from others.
-    report : callable, optional
-        As in `fit`.
-    """
-
-    def __init__(
-        self,
-        training: Samples,
-        validation: Samples,
-        settings: FitSettings,
-        seed: int,
-        lineage: dict[str, Any],
-        report: Report | None = None,
-    ):
-        super().__init__()
-        self.net = ExitWaveNet(settings.architecture).to(memory_format=torch.channels_last)
-        self.samples = {"training": training, "validation": validation}
-        self.settings, self.seed, self.lineage, self.report = settings, seed, lineage, report
-        self.history: list[dict[str, float]] = []
-        self._losses: list[torch.Tensor] = []
-        self._validated: list[dict[str, torch.Tensor]] = []
-
-    def train_dataloader(self) -> Epoch:
-        settings, number = self.settings, self.current_epoch
-        samples = self.samples["training"]
-        return Epoch(samples, settings.noise, settings.batch, self.seed, number, settings.steps_per_epoch)
-
-    def val_dataloader(self) -> Epoch:
-        noise, size = self.settings.noise, self.settings.batch
-        return Epoch(self.samples["validation"], noise, size, VALIDATION_SEED, shuffled=False)
-
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        return batch.to(device)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        betas = (self.settings.momentum, 0.999)
-        return torch.optim.Adam(self.net.parameters(), self.settings.learning_rate, betas)
-
-    def training_step(self, batch: Batch, index: int) -> torch.Tensor:
-        step, steps = self.global_step, self.settings.all_epochs * self.trainer.num_training_batches
-        losses = [row["validation_loss"] for row in self.history]
-        torch.manual_seed(seed_of(self.seed, step))
-        for group in self.optimizers().param_groups:
-            group["lr"] = learning_rate(self.settings, losses, step / steps)
-        value = self._loss(*self._waves(batch))
-        self._losses.append(value.detach())
-        if self.report:
-            self.report(step + 1, steps)
-        return value
-
-    def validation_step(self, batch: Batch, index: int) -> None:
-        waves, added_phase = self._waves(batch)
-        found = objective.terms(*waves, self.settings.loss)
-        found["validation_loss"] = self._loss(waves, added_phase)
-        self._validated.append({name: value.detach() * len(batch.counts) for name, value in found.items()})
-
-    def on_train_epoch_end(self) -> None:
-        """Add a row to the history and refuse to go on from a loss that is not finite."""
-        count = len(self.samples["validation"])
-        names = self._validated[0]
-        row = {
-            "epoch": self.current_epoch,
-            "object_weight": self.settings.object_weight(self.current_epoch),
-            "learning_rate": self.optimizers().param_groups[0]["lr"],
-            "training_loss": float(torch.stack(self._losses).mean()),
-            **{name: float(sum(found[name] for found in self._validated)) / count for name in names},
-        }
-        if not all(map(math.isfinite, row.values())):
-            broken = ", ".join(f"{name} = {value}" for name, value in row.items() if not math.isfinite(value))
-            raise FloatingPointError(f"{broken} in epoch {self.current_epoch}")
-        self.history.append(row)
-        self._losses.clear()
-        self._validated.clear()
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["history"], checkpoint["lineage"] = self.history, self.lineage
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        for name, value in _leaves(self.lineage).items():
-            if (found := _leaves(checkpoint["lineage"]).get(name)) != value:
-                raise InputError(f"an unfinished training's {name}", found, f"{value}, or an empty folder")
-        self.history = checkpoint["history"]
-
-    def _waves(self, batch: Batch) -> tuple[Waves, torch.Tensor]:
-        """Predicted wave, true wave and probe; and the phase that the network added to the probe's."""
-        architecture = self.settings.architecture
-        seen = features(
-            architecture.representation, batch.counts, batch.probe, batch.step_angstrom, batch.box_angstrom
-        ).contiguous(memory_format=torch.channels_last)
-        probe, true = (cropped(wave, architecture.size) for wave in (batch.probe, batch.exit_wave))
-        with torch.autocast(seen.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            predicted, added_phase = self.net.wave_and_phase(seen, probe)
-        return (predicted, true, probe), added_phase
-
-    def _loss(self, waves: Waves, added_phase: torch.Tensor) -> torch.Tensor:
-        weight = self.settings.object_weight(self.current_epoch)
-        return objective.loss(*waves, weight, self.settings.loss, added_phase)
-
-
-class EveryEpoch(Checkpoint):
-    """Keeps the state after each whole epoch, beside and renamed."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        part = self.path.with_name(f"{self.path.name}.part")
-        trainer.save_checkpoint(part)
-        os.replace(part, self.path)
-
-
-def learning_rate(settings: FitSettings, losses: Sequence[float], done: float) -> float:
-    """Learning rate after epochs with these validation losses, when this fraction of all steps is done."""
-    rate = settings.learning_rate
-    if settings.schedule == "cosine":
-        return rate * 0.5 * (1 + math.cos(math.pi * done))
-    for start, end in ((0, settings.epochs), (settings.epochs, settings.all_epochs)):
-        best, waited = math.inf, 0
-        for loss in losses[start:end]:
-            waited = 0 if loss < best else waited + 1
-            best = min(best, loss)
-            if waited == settings.patience:
-                rate, waited = rate / 2, 0
-    return rate
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values of nested mappings by their names, joined with dots."""
-    found = {}
-    for name, value in tree.items():
-        found |= _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found
 
 
 def _trainer(settings: FitSettings, folder: Path, device: torch.device) -> Trainer:
