@@ -191,6 +191,14 @@ def test_gradients_are_finite_for_no_wave_and_for_the_bare_probe(settings, dtype
         assert predicted.grad.abs().max() < 1e4
 
 
+@pytest.mark.parametrize("power", [10.0**-n for n in range(0, 44, 2)])
+def test_gradients_are_finite_however_faint_the_wave(power):
+    _, true, probe = (wave.to(torch.complex64) for wave in case())
+    faint = (power**0.5 * true).requires_grad_()
+    loss(faint, true, probe).backward()
+    assert torch.isfinite(faint.grad).all()
+
+
 @pytest.mark.parametrize("settings", VARIANTS)
 def test_gradients_are_those_of_finite_differences(settings):
     predicted, true, probe = (wave[:2, 24:40, 24:40].clone() for wave in case())

@@ -40,6 +40,7 @@ Maps = Float[torch.Tensor, "batch row col"]
 Scalar = Float[torch.Tensor, ""]
 
 FLOOR = 1e-3
+LEAST_POWER = 1e-20  # below it, and far below FLOOR, the gradient of a phase is no number in float32
 LEAST_CONTRAST_RAD = 1e-4
 PROBE_THRESHOLD = 0.1  # Eq. 7
 
@@ -202,7 +203,7 @@ def _faded_unit(wave: Wave) -> Wave:
 def _faded_phase(wave: Wave) -> Maps:
     """The phase, which fades where the amplitude is below `FLOOR`; its gradient is finite at 0."""
     power = _squared(wave)
-    safe = torch.where(power > 0, wave, torch.ones_like(wave))
+    safe = torch.where(power > LEAST_POWER, wave, torch.ones_like(wave))
     return safe.angle() * power / (power + FLOOR**2)
 
 

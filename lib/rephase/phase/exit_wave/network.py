@@ -9,8 +9,8 @@ The complex-valued network has one, in units in which a wave's intensity is 1 on
 
     psi = probe + s h / size
 
-Without the skip of the probe (an ablation) the probe's terms are left out and the scales start at 1,
-because the fifth power of 1e-4 has no gradient to start from.
+Without the skip of the probe (an ablation) the probe's terms are left out and the scales start
+near 1, because the fifth power of 1e-4 has no gradient to start from.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ Phase = Float[torch.Tensor, "batch row col"]
 
 POWER = 0.2  # amplitudes are predicted as their fifth root
 FIRST_SCALE = 1e-4
+FIRST_ROOT = 0.15  # of the fifth root of amplitudes near 1/64, where there is no probe to start from
 # Of each representation: channels that are real and imaginary part of one, and those of the probe.
 PARTS: dict[str, tuple[tuple[int, int], ...]] = {
     "paper": (),
@@ -122,8 +123,10 @@ class RealBody(nn.Module):
         channels, self.skip = architecture.channels, architecture.skip
         in_channels = representation(architecture.representation).channels
         self.unet = UNet(in_channels, channels, ConvLayer, architecture.dropout)
-        self.amplitude = ScaledHead(nn.Conv2d(channels, 1, 3, padding=1), self.skip)
-        self.phase = ScaledHead(nn.Conv2d(channels, 1, 3, padding=1), self.skip)
+        self.amplitude = ScaledHead(
+            nn.Conv2d(channels, 1, 3, padding=1), FIRST_SCALE if self.skip else FIRST_ROOT
+        )
+        self.phase = ScaledHead(nn.Conv2d(channels, 1, 3, padding=1), FIRST_SCALE if self.skip else 1.0)
 
     def forward(self, features: Features, probe: Wave) -> tuple[Wave, Phase]:
         maps = self.unet(features)
@@ -155,7 +158,7 @@ class ComplexBody(nn.Module):
         channels, self.skip = round(architecture.channels / 2**0.5), architecture.skip
         self.input = complex_channels(architecture.representation)
         self.unet = UNet(len(self.input) + 1, channels, ComplexConvLayer, architecture.dropout)
-        self.wave = ScaledHead(ComplexConv2d(channels, 1), self.skip)
+        self.wave = ScaledHead(ComplexConv2d(channels, 1), FIRST_SCALE if self.skip else 1.0)
 
     def forward(self, features: Features, probe: Wave) -> tuple[Wave, Phase]:
         unit = (probe.shape[-2] * probe.shape[-1]) ** 0.5
@@ -174,10 +177,10 @@ class ComplexBody(nn.Module):
 class ScaledHead(nn.Module):
     """One convolution without activation times a trainable scale, in single precision."""
 
-    def __init__(self, convolution: nn.Module, skip: bool):
+    def __init__(self, convolution: nn.Module, first_scale: float):
         super().__init__()
         self.convolution = convolution
-        self.scale = nn.Parameter(torch.tensor(FIRST_SCALE if skip else 1.0))
+        self.scale = nn.Parameter(torch.tensor(first_scale))
 
     def forward(self, maps: Features) -> Float[torch.Tensor, "batch head row col"]:
         with torch.autocast(maps.device.type, enabled=False):
