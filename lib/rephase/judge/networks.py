@@ -1,0 +1,129 @@
+"""One scan at many doses by trained networks or from repeated data, on the grid on which it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from rephase.judge.ladder import INFINITE, label, to_scan_grid
+from rephase.judge.region import as_scanned
+from rephase.measurement import Scan
+from rephase.microscope.camera import expose
+from rephase.microscope.optics import Optics
+from rephase.phase.exit_wave.method import CNNSettings
+from rephase.phase.exit_wave.method import reconstruct as apply_network
+from rephase.phase.exit_wave.repetition import repeated
+from rephase.phase.methods import reconstruct
+
+Stacks = dict[str, np.ndarray]
+Job = Callable[[Scan], Float[np.ndarray, "slow fast"]]
+
+
+def climb_networks(
+    scan: Scan,
+    optics: Optics,
+    networks: Mapping[str, Path],
+    doses: Sequence[float],
+    seeds: int,
+    grid: Scan | None = None,
+    **settings: Any,
+) -> Stacks:
+    """Reconstruct one scan at every dose with every network.
+
+    The counts are those that :func:`rephase.judge.ladder.climb` draws from the same
+    scan, so that networks and classical methods see the same electrons.
+
+    Parameters
+    ----------
+    scan : Scan
+        Noise-free, in fractions of the beam.
+    optics : Optics
+    networks : mapping
+        Name -> file of weights.
+    doses : sequence of float
+        In e/A^2; ``inf`` for the noise-free scan.
+    seeds : int
+        Noise realisations of each finite dose.
+    grid : Scan, optional
+        Its positions are those of the images; by default the scan's own.
+    **settings
+        Of `CNNSettings`, besides the weights.
+
+    Returns
+    -------
+    dict of array
+        ``network/dose`` -> images (seed, slow, fast) in rad, of mean 0, with all the
+        frequencies that the grid holds.
+    """
+    models = {name: CNNSettings(weights=path, **settings) for name, path in networks.items()}
+    jobs = {name: partial(_by_network, optics, model, grid or scan) for name, model in models.items()}
+    return _climb(scan, doses, seeds, jobs)
+
+
+def climb_repeated(
+    scan: Scan,
+    optics: Optics,
+    methods: Mapping[str, Mapping[str, Any]],
+    doses: Sequence[float],
+    seeds: int,
+    repeat: int,
+) -> Stacks:
+    """Reconstruct one periodic scan with classical methods from repeated data.
+
+    Parameters
+    ----------
+    scan, optics, doses, seeds
+        As for `climb_networks`.
+    methods : mapping
+        Method name -> settings.
+    repeat : int
+        As for :func:`rephase.phase.exit_wave.repetition.repeated`.
+
+    Returns
+    -------
+    dict of array
+        ``method/dose`` -> images (seed, slow, fast) in rad on the scan's grid, limited
+        to twice the aperture.
+    """
+    jobs = {name: partial(_by_method, name, dict(given), optics, repeat) for name, given in methods.items()}
+    return _climb(scan, doses, seeds, jobs)
+
+
+def every(scan: Scan, step: int, size: tuple[int, int]) -> Scan:
+    """Every ``step``-th position of the first ``size`` of a scan.
+
+    Parameters
+    ----------
+    scan : Scan
+    step : int
+    size : (int, int)
+        Positions of the full scan along (slow, fast) among which they are taken.
+    """
+    rows, cols = (slice(0, n, step) for n in size)
+    slow, fast = scan.step_angstrom
+    return scan.with_intensities(scan.load()[rows, cols], step_angstrom=(slow * step, fast * step))
+
+
+def _climb(scan: Scan, doses: Sequence[float], seeds: int, jobs: Mapping[str, Job]) -> Stacks:
+    results: dict[str, list[np.ndarray]] = {}
+    for dose in doses:
+        for seed in range(1 if dose == INFINITE else seeds):
+            seen = scan if dose == INFINITE else expose(scan, dose, seed)
+            for name, job in jobs.items():
+                results.setdefault(f"{name}/{label(dose)}", []).append(job(seen))
+    return {name: np.stack(stack) for name, stack in results.items()}
+
+
+def _by_network(optics: Optics, settings: CNNSettings, grid: Scan, seen: Scan) -> np.ndarray:
+    return as_scanned(apply_network(seen, optics, settings), grid)
+
+
+def _by_method(name: str, settings: dict[str, Any], optics: Optics, repeat: int, seen: Scan) -> np.ndarray:
+    summed = repeated(seen, repeat)
+    summed = summed.with_intensities(summed.load())
+    return to_scan_grid(reconstruct(name, summed, optics, **settings), seen, optics)
