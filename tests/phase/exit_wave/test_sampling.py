@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rephase.errors import InputError
 from rephase.microscope.optics import wavelength
 from rephase.phase.exit_wave.sampling import Ranges, draw
-from rephase.specimen.prototypes import catalogue
+from rephase.specimen.prototypes import catalogue, prototype
 from rephase.specimen.split import members
 
 RANGES = Ranges()
@@ -82,7 +82,13 @@ def test_the_largest_box_bounds_all_boxes_and_leaves_the_energies():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"semiangle_mrad": (30, 5)}, {"configurations": 0}, {"aperture_px": (9, 40)}, {"dose": 3}],
+    [
+        {"semiangle_mrad": (30, 5)},
+        {"configurations": 0},
+        {"aperture_px": (9, 40)},
+        {"dose": 3},
+        {"repeated_share": 1.1},
+    ],
 )
 def test_ranges_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValidationError):
@@ -121,5 +127,22 @@ def test_a_defocus_is_outside_once_it_bends_the_wave_by_more_than_an_eighth():
 
 def test_named_crystals_are_drawn_as_they_are():
     ranges = Ranges(crystals=("Au", "SrTiO3"))
-    drawn = [draw("test", seed, ranges).parameters() for seed in range(20)]
-    assert {(row["crystal"], row["formula"]) for row in drawn} == {("Au", "Au"), ("SrTiO3", "O3SrTi")}
+    drawn = [draw("test", seed, ranges) for seed in range(20)]
+    rows = [one.parameters() for one in drawn]
+    assert {(row["crystal"], row["formula"]) for row in rows} == {("Au", "Au"), ("SrTiO3", "O3SrTi")}
+    for one in drawn:
+        assert one.unit_cell == prototype(one.crystal).atoms
+    assert [draw("test", seed, ranges).parameters() for seed in range(20)] == rows
+    assert Ranges(**json.loads(ranges.model_dump_json())) == ranges
+    with pytest.raises(InputError, match="SrTiO"):
+        draw("test", 0, Ranges(crystals=("SrTiO",)))
+
+
+def test_a_share_of_the_samples_repeats_data_and_is_otherwise_the_same(draws):
+    rows = [d.parameters() for d in draws]
+    assert {row["repeat_box"] for row in rows} == {1, 5}
+    assert abs(np.mean([row["repeat_box"] == 5 for row in rows]) - RANGES.repeated_share) < 0.06
+    for share, box in ((0.0, 1), (1.0, 5)):
+        ranges = Ranges(repeated_share=share)
+        for seed in range(30):
+            assert draw("train", seed, ranges).parameters() == rows[seed] | {"repeat_box": box}

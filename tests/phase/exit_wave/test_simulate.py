@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from rephase.errors import InputError
+from rephase.measurement import Scan
 from rephase.microscope.optics import Optics, wavelength
 from rephase.microscope.simulate import exit_waves, projected_potential
 from rephase.microscope.simulation import Simulation
 from rephase.phase.exit_wave.frame import KERNEL, Frame, intensity
+from rephase.phase.exit_wave.repetition import repeated
 from rephase.phase.exit_wave.sampling import Ranges, draw
-from rephase.phase.exit_wave.simulate import GRID, displaced, kernel, simulate, specimen
+from rephase.phase.exit_wave.simulate import GRID, displaced, in_turn, kernel, simulate, specimen
 
 LATTICE, CELLS, STEP = 3.905, 3, 0.4
 BOX = CELLS * LATTICE
@@ -180,6 +182,59 @@ def test_samples_are_repeatable_whatever_was_simulated_before():
     np.testing.assert_array_equal(again.exit_wave, alone.exit_wave)
 
 
+def test_data_repetition_makes_the_patterns_that_a_scan_of_half_the_step_is_summed_to():
+    """A scan of 9 x 9 positions, from nine kernels side by side."""
+    atoms, fine = strontium_titanate(1), np.empty((9, 9, 64, 64), np.float32)
+    for row, col in np.ndindex(3, 3):
+        moved = atoms.copy()
+        moved.translate(((1 - row) * 1.5 * STEP, (1 - col) * 1.5 * STEP, 0))
+        part = kernel(moved, FRAME, STEP / 2).patterns.reshape(3, 3, 64, 64)
+        fine[3 * row : 3 * row + 3, 3 * col : 3 * col + 3] = part
+    summed = repeated(Scan(fine, (STEP / 2, STEP / 2), (1.0, 1.0), unit="fraction"))
+    assert summed.step_angstrom == pytest.approx((STEP, STEP))
+    sample = kernel(atoms, FRAME, STEP, repeat_box=5)
+    expected = summed.load()[1:4, 1:4].reshape(9, 64, 64)
+    assert (
+        relative(sample.patterns, expected) < 2e-3 < relative(kernel(atoms, FRAME, STEP).patterns, expected)
+    )
+    assert relative(sample.patterns[2], fine[:5, 4:].mean((0, 1))) < 2e-3
+
+
+def test_data_repetition_leaves_the_exit_wave_and_spreads_positions_over_configurations(sample):
+    atoms, thermal = strontium_titanate(), {"thermal_rms_angstrom": 0.08, "configurations": 2, "seed": 5}
+    summed = kernel(atoms, FRAME, STEP, **thermal, repeat_box=5)
+    np.testing.assert_allclose(summed.exit_wave, sample.exit_wave, atol=1e-7)
+    everything = []
+    for moved in displaced(atoms.positions, 0.08, 2, 5):
+        still = atoms.copy()
+        still.positions = moved
+        everything.append(kernel(still, FRAME, STEP, repeat_box=5).patterns)
+    error = relative(summed.patterns, np.mean(everything, axis=0))
+    assert 0 < error < 0.2 * relative(everything[0], everything[1])
+
+
+@pytest.mark.parametrize(
+    "positions, configurations", [(9, 3), (81, 1), (81, 2), (81, 6), (81, 30), (81, 100)]
+)
+def test_all_positions_take_their_turn_and_the_central_one_always(positions, configurations):
+    turns = in_turn(positions, configurations, seed=3)
+    times = np.bincount(turns.ravel(), minlength=positions)
+    assert times[positions // 2] == configurations == len(turns) == np.sum(turns[:, 0] == positions // 2)
+    others = np.delete(times, positions // 2)
+    assert others.min() >= 1 and others.max() - others.min() <= 1
+    assert turns.shape[1] == max(9, 1 + -(-(positions - 1) // configurations))
+    assert all(len(set(turn)) == len(turn) for turn in turns.tolist())
+
+
+def test_repeated_samples_come_from_their_seed():
+    ranges = Ranges(configurations=2, largest_box_angstrom=30.0, repeated_share=1, thickness_angstrom=(3, 5))
+    drawn = draw("train", 4, ranges)
+    summed = simulate(drawn)
+    np.testing.assert_array_equal(simulate(draw("train", 4, ranges)).patterns, summed.patterns)
+    assert relative(simulate(replace(drawn, repeat_box=1)).patterns, summed.patterns) > 1e-3
+    assert not np.array_equal(in_turn(81, 2, seed=5), in_turn(81, 2, seed=4))
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_the_same_sample():
     drawn = draw("train", 4, Ranges(configurations=3, largest_box_angstrom=30.0))
@@ -189,3 +244,8 @@ def test_a_gpu_gives_the_same_sample():
 def test_a_specimen_without_depth_is_refused():
     with pytest.raises(InputError, match="slice_angstrom"):
         kernel(ase.Atoms(cell=(BOX, BOX, 0.0)), FRAME, STEP)
+
+
+def test_an_even_box_is_refused():
+    with pytest.raises(InputError, match="repeat_box: found 4"):
+        kernel(one_atom(), FRAME, STEP, repeat_box=4)

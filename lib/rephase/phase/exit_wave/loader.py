@@ -6,9 +6,11 @@ samples, 7 GB for 50,000 and 104 GB for the paper's 742,688.
 Draws depend on the seed, the epoch and the batch's number alone (and on the kind of device), not
 on what was drawn before: an epoch can be repeated by itself.
 
-The paper also repeats data: it sums 5 x 5 neighbouring patterns at each position and reconstructs
-on twice the step. Nine such sums need 9 x 9 patterns, which a stored kernel does not hold. Samples
-of summed patterns are therefore the generator's to make; here they are samples like any other.
+Samples with data repetition (`repetition`) are samples like any other: the dose is that of a
+pattern as the network gets it, here of a sum, 25 times that of each position and 25 / 4 times that
+of a pattern recorded at the kernel's step. Each sum is given noise of its own. That is an
+approximation: sums at neighbouring positions share 15 of their 25 patterns and so 60 % of their
+electrons, at diagonal ones 36 %, so that nine sums tell less than nine patterns of this noise.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ class Noise(BaseModel):
     Parameters
     ----------
     least_electrons, most_electrons : float
-        Range of the dose in electrons per pattern, uniform in its logarithm.
+        Range of the dose in electrons per pattern, or sum of patterns, uniform in its logarithm.
     noiseless_share : float
         Part of the samples without noise.
     vacuum_share : float
@@ -73,7 +75,7 @@ class Batch:
     probe, exit_wave : tensor (batch, 64, 64)
         In real space, ``sum |probe|^2 = 1``.
     step_angstrom, box_angstrom, electrons : tensor (batch,)
-        Step of the kernel, side of the frame, dose per pattern.
+        Step of the kernel, side of the frame, dose per pattern or sum of patterns.
     """
 
     counts: Float[torch.Tensor, "batch 9 64 64"]

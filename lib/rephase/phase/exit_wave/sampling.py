@@ -22,6 +22,7 @@ from rephase.specimen.split import draw_variant
 
 Part = Literal["train", "validation", "test"]
 ABERRATION_LIMIT_RAD = math.pi / 4  # an eighth of a wave at the aperture's edge
+REPEAT_BOX = 5  # positions along each side of a sum, as in the paper
 
 
 def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
@@ -65,6 +66,9 @@ class Ranges(MethodSettings):
     crystals : sequence of str
         If given, only these crystals of the library, as they are: for samples of
         known materials, whatever part of the split they belong to.
+    repeated_share : float
+        Part of the samples with data repetition: patterns are means over 5 x 5
+        positions at half the step, as in Fig. 5.
 
     Raises
     ------
@@ -88,6 +92,7 @@ class Ranges(MethodSettings):
     largest_box_angstrom: float | None = Field(None, gt=0)
     exclude_types: tuple[str, ...] = ()
     crystals: tuple[str, ...] = ()
+    repeated_share: float = Field(0.1, ge=0, le=1)
 
     @model_validator(mode="after")
     def _possible(self) -> Ranges:
@@ -151,13 +156,13 @@ class Draw:
     Parameters
     ----------
     part : {'train', 'validation', 'test'}
-        Part of the split that the crystal belongs to.
+        Part of the split that the crystal was drawn from; without meaning for crystals named.
     seed : int
         Seed of the draw and of the atoms' displacements.
     crystal : str
         Crystal of the library that the variant was made from.
     unit_cell : ase.Atoms
-        The variant.
+        The variant, or the crystal itself where it was named.
     zone_axis : three int
         Direction of the beam in the vectors of the unit cell.
     rotation_deg : float
@@ -172,7 +177,10 @@ class Draw:
     aperture_px : float
         Radius of the aperture in the frame.
     step_angstrom : float
-        Distance of neighbouring probe positions.
+        Distance of neighbouring patterns of the kernel.
+    repeat_box : int
+        Positions along each side of a box over which a pattern is the mean: 1
+        without data repetition, 5 with it.
     """
 
     part: Part
@@ -190,6 +198,7 @@ class Draw:
     optics: Optics
     aperture_px: float
     step_angstrom: float
+    repeat_box: int
 
     @property
     def frame(self) -> Frame:
@@ -219,6 +228,7 @@ class Draw:
             "aperture_px": self.aperture_px,
             "box_angstrom": self.frame.box_angstrom,
             "step_angstrom": self.step_angstrom,
+            "repeat_box": self.repeat_box,
         }
 
 
@@ -239,7 +249,7 @@ def draw(part: Part, seed: int, ranges: Ranges) -> Draw:
     Raises
     ------
     InputError
-        If an excluded structure type is unknown, or none is left.
+        If an excluded structure type or a crystal named is unknown, or no type is left.
     """
     sequence = np.random.SeedSequence([seed, get_args(Part).index(part)])
     crystal, unit_cell = _crystal(part, int(sequence.generate_state(1)[0]), ranges)
@@ -264,6 +274,7 @@ def draw(part: Part, seed: int, ranges: Ranges) -> Draw:
         optics=ranges.optics(energy_ev, _semiangle(ranges, energy_ev, aperture_px, rng)),
         aperture_px=aperture_px,
         step_angstrom=float(np.exp(rng.uniform(*np.log(ranges.step_angstrom)))),
+        repeat_box=REPEAT_BOX if rng.random() < ranges.repeated_share else 1,
     )
 
 

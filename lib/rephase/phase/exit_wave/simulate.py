@@ -11,17 +11,23 @@ With ``delta`` the part that depends on the atoms' displacements (Van Dyck 2009)
     <|psi|^2> = |<psi>|^2 + <|delta|^2>
 
 patterns hold the mean intensity on the left, the exit wave is the coherent ``<psi>``.
+
+With data repetition each pattern is the mean over a box of positions at half the step.
+Neighbouring boxes overlap: 5 x 5 positions for each of nine patterns are 9 x 9 together.
+Every configuration of the atoms is used for a few of them only, another for others.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from ase import Atoms
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Int
 
+from rephase.errors import InputError
 from rephase.microscope.grid import resize_spectrum
 from rephase.microscope.multislice import propagator
 from rephase.microscope.potential import slice_thicknesses
@@ -32,7 +38,7 @@ from rephase.phase.exit_wave.transmission import transmission
 from rephase.specimen.orient import cut_box, zone_rotation
 
 GRID = 3 * SIZE // 2  # points along each side, so that 2/3 of Nyquist is the detector's edge
-CENTRE = KERNEL.index((0, 0))
+REPEAT = 2  # data repetition: the kernel's step in steps of the scan
 PIXEL_ANGSTROM = 0.3  # largest pixel of a transmission function
 
 
@@ -44,7 +50,8 @@ class Sample:
     ----------
     patterns : array (9, 64, 64)
         Diffraction patterns of the neighbours in the order of `frame.KERNEL`, in
-        fractions of the beam, averaged over the atoms' displacements.
+        fractions of the beam, averaged over the atoms' displacements and, with data
+        repetition, over the positions of a box.
     exit_wave : array (64, 64)
         Exit wave of the central probe in the frame, averaged coherently; the
         incident wave has ``sum |psi|^2 = 1``.
@@ -72,6 +79,7 @@ def simulate(draw: Draw, device: torch.device | str = "cpu") -> Sample:
         draw.configurations,
         draw.seed,
         device,
+        draw.repeat_box,
     )
 
 
@@ -93,6 +101,7 @@ def kernel(
     configurations: int = 1,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    repeat_box: int = 1,
 ) -> Sample:
     """Patterns and exit wave of any atoms in a frame, which is taken as periodic.
 
@@ -103,37 +112,71 @@ def kernel(
     frame : Frame
         The central probe stands in its middle.
     step_angstrom : float
-        Distance of neighbouring probe positions.
+        Distance of neighbouring patterns.
     slice_angstrom : float
         Largest thickness of a slice; a thinner specimen is one slice.
     thermal_rms_angstrom, configurations, seed
         Displacements of the atoms, as for `displaced`.
     device : optional
         Where to compute.
+    repeat_box : int
+        Odd number of positions along each side of the boxes of data repetition,
+        whose distance is half the step; 1 for one position at each step.
 
     Raises
     ------
     InputError
-        If the cell has no depth, or an element is unknown.
+        If the cell has no depth, an element is unknown, or the box is even.
     """
+    if repeat_box < 1 or repeat_box % 2 == 0:
+        raise InputError("repeat_box", repeat_box, "an odd number of positions")
     device, side = torch.device(device), frame.box_angstrom
     lateral, depth = (side, side), float(atoms.cell.lengths()[2])
     thicknesses = slice_thicknesses(depth, min(slice_angstrom, depth))
-    steps = torch.tensor(KERNEL, dtype=torch.float64) * step_angstrom
-    probes = probe(frame.optics, (GRID, GRID), lateral, side / 2 + steps, device=device)
+    repeat = REPEAT if repeat_box > 1 else 1
+    reach = repeat + repeat_box // 2
+    along = torch.arange(-reach, reach + 1, dtype=torch.float64) * step_angstrom / repeat
+    positions = torch.cartesian_prod(along, along)
+    probes = probe(frame.optics, (GRID, GRID), lateral, side / 2 + positions, device=device)
     step = propagator((GRID, GRID), thicknesses[0], frame.optics.energy_ev, lateral, device=device)
-    patterns = torch.zeros(len(KERNEL), SIZE, SIZE, device=device)
+    turns = in_turn(len(positions), configurations, seed)
+    sums = torch.zeros(len(positions), SIZE, SIZE, device=device)
     coherent = torch.zeros(SIZE, SIZE, dtype=torch.complex64, device=device)
-    for moved in displaced(atoms.positions, thermal_rms_angstrom, configurations, seed):
+    moves = displaced(atoms.positions, thermal_rms_angstrom, configurations, seed)
+    for moved, turn in zip(moves, turns, strict=True):
+        at = torch.from_numpy(turn).to(device)
         passed = transmission(
             moved, atoms.numbers, side, thicknesses, frame.optics.energy_ev, GRID, PIXEL_ANGSTROM, device
         )
-        spectra = resize_spectrum(_pass(probes, passed, step), (SIZE, SIZE))
-        patterns += spectra.real.square() + spectra.imag.square()
-        coherent += spectra[CENTRE]
-    patterns = torch.fft.fftshift(patterns / configurations, dim=(-2, -1))
+        spectra = resize_spectrum(_pass(probes[at], passed, step), (SIZE, SIZE))
+        sums[at] += spectra.real.square() + spectra.imag.square()
+        coherent += spectra[0]
+    times = torch.from_numpy(np.bincount(turns.ravel())).to(device)
+    means = (sums / times[:, None, None]).unflatten(0, (len(along), len(along)))
+    boxes = means.unfold(0, repeat_box, repeat).unfold(1, repeat_box, repeat)
+    patterns = torch.fft.fftshift(boxes.mean((-2, -1)).flatten(0, 1), dim=(-2, -1))
     exit_wave = torch.fft.ifft2(coherent / configurations, norm="forward") / SIZE
     return Sample(patterns.cpu().numpy(), exit_wave.cpu().numpy())
+
+
+def in_turn(positions: int, configurations: int, seed: int) -> Int[np.ndarray, "configuration each"]:
+    """Which probe positions each configuration of the atoms is used for.
+
+    First the central one, for the exit wave; then others, each as often as any other,
+    give or take one, and at least once. A configuration has as many positions as an
+    ordinary kernel, or more where there are too few configurations.
+
+    Parameters
+    ----------
+    positions : int
+        Number of positions, the central one in the middle.
+    configurations, seed : int
+    """
+    centre = positions // 2
+    others = np.random.default_rng([seed, 2]).permutation(np.delete(np.arange(positions), centre))
+    each = max(len(KERNEL) - 1, math.ceil(len(others) / configurations))
+    turns = np.resize(others, (configurations, each))
+    return np.column_stack([np.full(configurations, centre), turns])
 
 
 def displaced(
