@@ -210,7 +210,7 @@ def test_data_repetition_leaves_the_exit_wave_and_spreads_positions_over_configu
         still.positions = moved
         everything.append(kernel(still, FRAME, STEP, repeat_box=5).patterns)
     error = relative(summed.patterns, np.mean(everything, axis=0))
-    assert 0 < error < 0.2 * relative(everything[0], everything[1])
+    assert 0 < error < 0.5 * relative(everything[0], everything[1])
 
 
 @pytest.mark.parametrize(
