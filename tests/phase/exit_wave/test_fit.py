@@ -120,9 +120,9 @@ def test_a_network_learns(tmp_path):
         schedule="cosine",
         noise=Noise(least_electrons=1e6, vacuum_share=0),
     )
-    fit(TRAINING, VALIDATION, quick, tmp_path, seed=1)
+    fit(TRAINING, VALIDATION, quick, tmp_path, seed=2)
     missing = pd.read_csv(tmp_path / "history.csv").object_xc
-    assert missing.iloc[-1] < missing.iloc[0] - 0.03
+    assert missing.iloc[-1] < 0.9  # 1 for the probe, which it starts from; 0.5 at best
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):

@@ -5,7 +5,14 @@ import torch
 
 from rephase.microscope.optics import Optics
 from rephase.phase.exit_wave.frame import Frame
-from rephase.phase.exit_wave.inputs import REPRESENTATIONS, back_projected, cropped, features
+from rephase.phase.exit_wave.inputs import (
+    REPRESENTATIONS,
+    BackProjections,
+    cropped,
+    features,
+    fractions,
+    within_reach,
+)
 from rephase.phase.exit_wave.network import (
     Architecture,
     ExitWaveNet,
@@ -135,8 +142,9 @@ def test_back_projections_are_complex_and_patterns_are_not():
     assert complex_channels("paper") == [(n, None) for n in range(9)]
     probe, lengths = batch(Architecture(), 1)[1], (torch.tensor([0.5]), torch.tensor([20.0]))
     counts = torch.rand(1, 9, 64, 64, generator=torch.Generator().manual_seed(0)).square()
+    counts *= within_reach("cpu")
     seen = features("real_space", counts, probe, *lengths)[0]
-    maps = cropped(back_projected(counts, probe, *lengths), 32)[0]
+    maps = BackProjections.of(probe, *lengths).maps(fractions(counts))[0]
     for pattern, (real, imag) in zip(maps, complex_channels("real_space")[:9], strict=True):
         assert np.corrcoef(seen[real].flatten(), pattern.real.flatten())[0, 1] > 0.9999
         assert np.corrcoef(seen[imag].flatten(), pattern.imag.flatten())[0, 1] > 0.9999

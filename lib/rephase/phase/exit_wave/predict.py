@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Complex, Float
 
 from rephase.phase.exit_wave.frame import Frame
-from rephase.phase.exit_wave.inputs import cropped, features
+from rephase.phase.exit_wave.inputs import cropped, prepare
 from rephase.phase.exit_wave.network import ExitWaveNet
 
 Precision = Literal["float32", "bfloat16"]
@@ -48,10 +48,11 @@ class Predictor:
         compiled: bool = False,
     ):
         self.frame, self.device, self.precision = frame, torch.device(device), precision
-        self.representation = net.architecture.representation
-        self._full_probe = frame.probe(self.device)
-        self.probe = cropped(self._full_probe, net.architecture.size).contiguous()
-        self._step = math.sqrt(math.prod(step_angstrom))
+        probe = frame.probe(self.device)
+        self.probe = cropped(probe, net.architecture.size).contiguous()
+        lengths = (math.sqrt(math.prod(step_angstrom)), frame.box_angstrom)
+        step, box = (torch.tensor([length], device=self.device) for length in lengths)
+        self._features = prepare(net.architecture.representation, probe[None], step, box)
         net = copy.deepcopy(net).to(self.device, memory_format=torch.channels_last).eval()
         if compiled:  # what is real in it, for batches of any size
             net.body.unet = torch.compile(net.body.unet, dynamic=True)
@@ -74,11 +75,4 @@ class Predictor:
         self, patterns: Float[torch.Tensor, "batch 9 64 64"]
     ) -> Float[torch.Tensor, "batch channel row col"]:
         """The network's input for kernels of patterns."""
-        count = len(patterns)
-        return features(
-            self.representation,
-            patterns,
-            self._full_probe.expand(count, -1, -1),
-            patterns.new_full((count,), self._step),
-            patterns.new_full((count,), self.frame.box_angstrom),
-        )
+        return self._features(patterns)
