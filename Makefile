@@ -55,7 +55,7 @@ verify: setup  ## smoke twice in clean clones, compared byte by byte
 	@python -m rephase.publish.verify
 
 bench: setup  ## the project's figures of speed and memory, side by side
-	@for b in bench/multislice.py bench/ssb.py bench/pipeline.py; do python $$b || exit 1; done
+	@for b in multislice ssb pipeline training_set exit_wave; do python bench/$$b.py || exit 1; done
 
 timings: setup  ## publish this machine's stage times as the reference
 	@cp build/timings.json results/timings.json

@@ -5,7 +5,7 @@ frozen-phonon configurations, slices of one thickness and one thread; abTEM has 
 that our transmission functions are computed on. The plain way scans the patterns and
 then propagates the central probe for its exit wave; one pass takes both from the waves
 of the scan.
-Memory is measured in a process for each (on Linux).
+Memory is measured in a process for each (on Linux). ``--all`` takes 100 samples.
 """
 
 from __future__ import annotations
@@ -104,11 +104,13 @@ def rise_of_peak(name: str, options: list[str]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=40)
+    parser.add_argument("--samples", type=int, help="16 by default")
+    parser.add_argument("--all", action="store_true", help="100 samples")
     parser.add_argument("--configurations", type=int, default=6)
     parser.add_argument("--largest-box", type=float, default=60.0, help="angstrom")
     parser.add_argument("--measure", choices=METHODS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    arguments.samples = arguments.samples or (100 if arguments.all else 16)
     torch.set_num_threads(1)
     abtem.config.set(ABTEM)
     dask.config.set(scheduler="synchronous")
