@@ -5,9 +5,19 @@ import pytest
 from ase import Atoms
 
 from rephase.errors import InputError
-from rephase.judge.columns import column_signal, find_columns, isolated, separation
+from rephase.judge.columns import (
+    Columns,
+    box_mean,
+    column_signal,
+    find_columns,
+    isolated,
+    rises_with_thickness,
+    separation,
+    told_apart,
+)
 from rephase.phase.image import PhaseImage
 
+RNG = np.random.default_rng(0)
 STACK = Atoms("SrOTiSr", [(2.0, 2.0, 0.0), (5.0, 2.0, 1.0), (2.1, 2.0, 3.9), (9.0, 9.0, 2.0)])
 
 
@@ -43,3 +53,28 @@ def test_wrong_input_is_named():
         find_columns(Atoms())
     with pytest.raises(InputError, match="at least two of each kind"):
         separation(np.array([1.0, np.nan]), np.arange(4.0))
+
+
+def test_a_single_object_is_measured_above_its_surroundings():
+    image = np.full((1, 9, 9), 5.0)
+    image[0, 4, 4], image[0, 4, 5] = 8.0, 6.0
+    assert [float(box_mean(image, reach)[0]) for reach in (0, 1)] == pytest.approx([3.0, 4 / 9])
+
+
+def test_a_signal_that_follows_the_atoms_rises_with_thickness():
+    columns = Columns(np.array([(1.0, 1.0), (1.0, 3.0), (3.0, 2.0)]), np.array([1, 5, 9]), np.full(3, 79))
+    rising = sum(
+        n * np.exp(-(np.hypot(*(np.indices((41, 41)) * 0.1 - p[:, None, None])) ** 2) / 0.02)
+        for n, p in zip(columns.counts, columns.positions, strict=True)
+    )
+    assert rises_with_thickness(PhaseImage(rising, (0.1, 0.1)), columns, 0.3) == pytest.approx(1)
+    assert rises_with_thickness(PhaseImage(-rising, (0.1, 0.1)), columns, 0.3) == pytest.approx(-1)
+
+
+def test_kinds_of_columns_are_told_apart_by_their_signal():
+    places = np.array([(1.0, 1.0), (1.0, 3.0), (3.0, 1.0), (3.0, 3.0)])
+    columns = Columns(places, np.ones(4, int), np.array([38, 38, 8, 8]))
+    image = PhaseImage(
+        np.where(np.arange(41)[:, None] < 20, 2.0, 0.0) + RNG.normal(0, 0.3, (41, 41)), (0.1, 0.1)
+    )
+    assert told_apart(image, columns, 38, 8, 0.4) > 5 > -5 > told_apart(image, columns, 8, 38, 0.4)

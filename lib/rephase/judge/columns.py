@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from jaxtyping import Float, Int
-from scipy import ndimage
+from scipy import ndimage, stats
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from rephase.errors import InputError
@@ -108,3 +108,26 @@ def separation(a: Float[np.ndarray, " first"], b: Float[np.ndarray, " second"]) 
         raise InputError("columns", f"{[len(g) for g in groups]} values", "at least two of each kind")
     pooled = np.sqrt(np.mean([g.var(ddof=1) for g in groups]))
     return float((groups[0].mean() - groups[1].mean()) / max(pooled, 1e-12))
+
+
+def box_mean(images: Float[np.ndarray, "image slow fast"], reach: int) -> Float[np.ndarray, " image"]:
+    """Mean over the central ``2 reach + 1`` pixels a side, above the median of the border.
+
+    For images of a single object in their middle, whose surroundings are empty.
+    """
+    border = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
+    slow, fast = (slice(n // 2 - reach, n // 2 + reach + 1) for n in images.shape[1:])
+    return images[:, slow, fast].mean(axis=(1, 2)) - np.median(np.concatenate(border, axis=1), axis=1)
+
+
+def rises_with_thickness(image: PhaseImage, columns: Columns, radius_angstrom: float = 0.5) -> float:
+    """Rank correlation of the columns' signal with their number of atoms (Spearman), those in sight."""
+    signal = column_signal(image, columns.positions, radius_angstrom)
+    seen = np.isfinite(signal)
+    return float(stats.spearmanr(columns.counts[seen], signal[seen]).statistic)
+
+
+def told_apart(image: PhaseImage, columns: Columns, first: int, second: int, radius_angstrom: float) -> float:
+    """`separation` of the signals of the columns whose heaviest atoms have these atomic numbers."""
+    signal = column_signal(image, columns.positions, radius_angstrom)
+    return separation(signal[columns.heaviest == first], signal[columns.heaviest == second])

@@ -11,13 +11,13 @@ LARGE = {".h5"}
 
 
 def copy_pages(stages: list[Path], out: Path) -> None:
-    """Copy notebook, figures and tables of each stage to ``out/<stage>``."""
+    """Copy notebook, figures and tables of each stage to ``out/<stage>``; folders of it stay behind."""
     part = out.with_name(f"{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     for stage in stages:
         (part / stage.name).mkdir(parents=True)
         for file in sorted(stage.iterdir()):
-            if file.suffix not in LARGE:
+            if file.is_file() and file.suffix not in LARGE:
                 shutil.copyfile(file, part / stage.name / file.name)
     shutil.rmtree(out, ignore_errors=True)
     os.replace(part, out)

@@ -21,6 +21,7 @@ class Simulate(Settings):
     training_configurations: Count
     largest_box_angstrom: Positive | None
     exclude_types: list[str]
+    repeated_share: Annotated[float, Field(ge=0, le=1)]
     configurations: Count
     thermal_rms_angstrom: Positive
     slice_angstrom: Positive
@@ -29,7 +30,6 @@ class Simulate(Settings):
     pair_count: Count
     field_angstrom: Positive
     particle_angstrom: Positive
-    particle_box_angstrom: Positive
     steps_angstrom: dict[Fields, Positive]
     atom_step_angstrom: Positive
     every_element: Count
@@ -44,6 +44,7 @@ class Train(Settings):
 
     channels: Annotated[int, Field(ge=2)]
     batch: Count
+    learning_rate: Positive
     epochs: Count
     fine_tuning_epochs: Count
     ablation_epochs: Count
