@@ -32,7 +32,7 @@ repro: setup  ## regenerate every result: smoke as a preflight, then laptop
 	@echo "All results: results/README.md"
 
 smoke: setup  ## the whole pipeline at the smallest scale
-	@dvc repro claims@smoke baselines_pages@smoke experimental@smoke own_data@smoke
+	@dvc repro claims@smoke baselines_pages@smoke exit_wave_cnn_pages@smoke experimental@smoke own_data@smoke
 	@echo "Results: results/smoke"
 
 paper: setup  ## one paper: make paper P=baselines [S=smoke]

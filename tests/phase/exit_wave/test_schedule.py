@@ -23,8 +23,15 @@ def test_fine_tuning_keeps_the_rate_and_forgets_the_losses():
     assert learning_rate(settings, before + after, 0.8) == settings.learning_rate / 2
 
 
-def test_the_cosine_falls_from_the_whole_rate_to_none():
-    settings = FitSettings(schedule="cosine")
-    rates = [learning_rate(settings, [], done / 10) for done in range(11)]
-    assert rates[0] == settings.learning_rate and rates[-1] == 0
-    assert rates == sorted(rates, reverse=True) and rates[5] == pytest.approx(rates[0] / 2)
+def test_the_cosine_falls_to_none_and_once_more_from_a_tenth_for_fine_tuning():
+    settings = FitSettings(schedule="cosine", epochs=8, fine_tune_epochs=2)
+    rates = [learning_rate(settings, [], done / 100) for done in range(101)]
+    assert rates[0] == settings.learning_rate and rates[40] == pytest.approx(rates[0] / 2)
+    assert rates[80] == pytest.approx(0) and rates[100] == pytest.approx(0)
+    assert rates[:81] == sorted(rates[:81], reverse=True) and rates[81:] == sorted(rates[81:], reverse=True)
+    assert 0.09 < rates[81] / rates[0] < 0.1
+
+
+def test_without_fine_tuning_the_cosine_ends_at_none():
+    settings = FitSettings(schedule="cosine", fine_tune_epochs=0)
+    assert learning_rate(settings, [], 1.0) == pytest.approx(0)

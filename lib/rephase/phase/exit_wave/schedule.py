@@ -12,6 +12,8 @@ from rephase.phase.exit_wave.loader import Noise
 from rephase.phase.exit_wave.loss import DEFAULT, LossSettings
 from rephase.phase.exit_wave.network import Architecture
 
+FINE_TUNING_RATE = 0.1  # of the first rate, with the cosine schedule
+
 
 class FitSettings(BaseModel):
     """How a network is trained; the defaults are the paper's.
@@ -29,7 +31,8 @@ class FitSettings(BaseModel):
         Of Adam, whose first moment has this ``beta1``.
     schedule : {'plateau', 'cosine'}
         'plateau' halves the rate when the validation loss has not decreased for
-        ``patience`` epochs; 'cosine' lowers it to 0 along half a wave, for short trainings.
+        ``patience`` epochs; 'cosine' lowers it to 0 along half a wave, for short trainings, and
+        again from a tenth for fine-tuning.
     patience : int
     fine_tune_object_weight : float
     precision : {'32', 'bf16'}
@@ -68,6 +71,11 @@ def learning_rate(settings: FitSettings, losses: Sequence[float], done: float) -
     """Learning rate after epochs with these validation losses, when this fraction of all steps is done."""
     rate = settings.learning_rate
     if settings.schedule == "cosine":
+        ordinary = settings.epochs / settings.all_epochs
+        if done > ordinary:
+            rate, done = FINE_TUNING_RATE * rate, (done - ordinary) / (1 - ordinary)
+        else:
+            done = done / ordinary
         return rate * 0.5 * (1 + math.cos(math.pi * done))
     for start, end in ((0, settings.epochs), (settings.epochs, settings.all_epochs)):
         best, waited = math.inf, 0
