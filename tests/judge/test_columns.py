@@ -14,6 +14,7 @@ from rephase.judge.columns import (
     rises_with_thickness,
     separation,
     told_apart,
+    well_inside,
 )
 from rephase.phase.image import PhaseImage
 
@@ -41,6 +42,26 @@ def test_the_signal_is_the_mean_over_the_disc_wherever_the_image_begins():
     signal = column_signal(image, np.array([(2.03, 3.33), (0.0, 0.2)]), 0.5)
     assert signal[0] == pytest.approx(2.03 + 2 * 3.33, abs=0.02)
     assert np.isnan(signal[1])
+
+
+def test_columns_well_inside_are_read_in_every_image_of_that_extent():
+    places = np.array([(0.4, 2.0), (2.0, 0.6), (2.0, 3.3), (3.6, 2.0)])
+    kept = well_inside(Columns(places, np.arange(4) + 1, np.full(4, 79)), (4.0, 4.0), 0.5)
+    assert kept.counts.tolist() == [2, 3]
+    for n in (21, 41):  # two grids of one extent
+        image = PhaseImage(RNG.normal(size=(n, n)), (4.0 / (n - 1),) * 2)
+        assert np.isfinite(column_signal(image, kept.positions, 0.5)).all()
+    with pytest.raises(InputError, match="none of 2 columns"):
+        well_inside(kept, (4.0, 4.0), 1.9)
+
+
+def test_no_figure_leaves_out_columns_silently():
+    columns = Columns(np.array([(0.1, 1.0), (1.0, 1.0), (1.0, 2.0)]), np.arange(3), np.array([8, 8, 38]))
+    image = PhaseImage(RNG.normal(size=(31, 31)), (0.1, 0.1))
+    with pytest.raises(InputError, match="1 of 3 discs of 0.3 angstrom leave the image"):
+        told_apart(image, columns, 38, 8, 0.3)
+    with pytest.raises(InputError, match="1 of 3 discs of 0.5 angstrom leave the image"):
+        rises_with_thickness(image, columns)
 
 
 def test_separation_is_the_difference_in_units_of_the_scatter():

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from rephase.judge.ladder import INFINITE, climb
-from rephase.judge.networks import climb_networks, climb_repeated, every
+from rephase.judge.networks import climb_methods, climb_networks, every
+from rephase.judge.region import Grid
 from rephase.measurement import Scan
 from rephase.microscope.acquire import acquire_phase_object, scan_of, white_noise_phase
 from rephase.microscope.camera import expose
@@ -39,11 +40,12 @@ def networks(tmp_path_factory):
 def test_images_lie_on_the_grid_asked_for_one_for_each_seed(scan, networks):
     found = climb_networks(scan, LENS, networks, [INFINITE, 1e4], 2)
     assert {name: stack.shape for name, stack in found.items()} == {
-        "net/infinite": (1, 20, 20),
-        "net/1e+04": (2, 20, 20),
+        "net/infinite": (1, 77, 77),
+        "net/1e+04": (2, 77, 77),
     }
-    coarse = climb_networks(every(scan, 2, (19, 19)), LENS, networks, [INFINITE], 1, every(scan, 1, (19, 19)))
-    assert coarse["net/infinite"].shape == (1, 19, 19)
+    fine = Grid.of(every(scan, 1, (19, 19)))
+    coarse = climb_networks(every(scan, 2, (19, 19)), LENS, networks, [INFINITE], 1, fine)
+    assert coarse["net/infinite"].shape[1:] == fine.shape == (73, 73)
 
 
 def test_networks_get_the_counts_of_the_classical_methods(scan, networks, monkeypatch):
@@ -54,10 +56,31 @@ def test_networks_get_the_counts_of_the_classical_methods(scan, networks, monkey
     assert all(np.array_equal(s.load(), expose(scan, 1e4, seed).load()) for seed, s in enumerate(given))
 
 
+def test_classical_images_pass_through_those_on_the_scan(scan):
+    doses = [INFINITE, 1e5]
+    there = climb(scan, LENS, {"ssb_sqrt": {}}, doses, 2)
+    found = climb_methods(scan, LENS, {"ssb_sqrt": {}}, doses, 2)
+    for name, stack in found.items():
+        gap = stack[:, ::4, ::4] - there[name]
+        assert stack.shape[1:] == (77, 77) and np.abs(stack.mean(axis=(1, 2))).max() < 1e-6
+        assert np.ptp(gap, axis=(1, 2)).max() < 1e-5 * np.ptp(stack)  # but for their means
+
+
+def test_only_an_image_that_is_not_whole_ends_at_twice_the_aperture(scan):
+    wide = {"ptychography": {"iterations": 2, "periodic": True}}
+    grid = Grid((80, 80), (0.125, 0.125))  # a whole period
+    q = np.hypot(*np.meshgrid(*[np.fft.fftfreq(80, 0.125)] * 2))
+    beyond = q > 2.01 * LENS.aperture_radius
+    for whole in (False, True):
+        (image,) = climb_methods(scan, LENS, wide, [INFINITE], 1, grid, whole=whole)["ptychography/infinite"]
+        power = np.abs(np.fft.fft2(image)) ** 2
+        assert (power[beyond].sum() > 1e-6 * power.sum()) == whole
+
+
 def test_summed_patterns_at_twice_the_step_still_show_what_is_coarse():
     scan = scan_up_to(0.25)
-    alone = climb(scan, LENS, {"icom": {}}, [INFINITE], 1)["icom/infinite"]
-    widened = climb_repeated(scan, LENS, {"icom": {}}, [INFINITE], 1, repeat=2)["icom/infinite"]
+    alone = climb_methods(scan, LENS, {"icom": {}}, [INFINITE], 1)["icom/infinite"]
+    widened = climb_methods(scan, LENS, {"icom": {}}, [INFINITE], 1, repeat=2)["icom/infinite"]
     assert widened.shape == alone.shape
     assert np.corrcoef(widened.ravel(), alone.ravel())[0, 1] > 0.6
 

@@ -74,6 +74,32 @@ def isolated(columns: Columns, distance_angstrom: float) -> Columns:
     return columns.where(gaps.min(axis=1, initial=np.inf) >= distance_angstrom)
 
 
+def well_inside(columns: Columns, extent_angstrom: tuple[float, float], margin_angstrom: float) -> Columns:
+    """The columns at least a margin away from the edges of an image that begins at the origin.
+
+    With a margin above the radius of the discs in which images are read, every image
+    of that extent is judged by the same columns.
+
+    Parameters
+    ----------
+    columns : Columns
+    extent_angstrom : (float, float)
+        From the centre of the image's first pixel to that of its last, along (slow, fast).
+    margin_angstrom : float
+
+    Raises
+    ------
+    InputError
+        If no column lies there.
+    """
+    high = np.array(extent_angstrom) - margin_angstrom
+    inside = ((columns.positions >= margin_angstrom) & (columns.positions <= high)).all(axis=1)
+    if not inside.any():
+        found = f"{margin_angstrom:g} angstrom, within which lies none of {len(inside)} columns"
+        raise InputError("margin_angstrom", found, "a margin that leaves at least one")
+    return columns.where(inside)
+
+
 def column_signal(
     image: PhaseImage, positions: Float[np.ndarray, "column 2"], radius_angstrom: float
 ) -> Float[np.ndarray, " column"]:
@@ -121,13 +147,31 @@ def box_mean(images: Float[np.ndarray, "image slow fast"], reach: int) -> Float[
 
 
 def rises_with_thickness(image: PhaseImage, columns: Columns, radius_angstrom: float = 0.5) -> float:
-    """Rank correlation of the columns' signal with their number of atoms (Spearman), those in sight."""
-    signal = column_signal(image, columns.positions, radius_angstrom)
-    seen = np.isfinite(signal)
-    return float(stats.spearmanr(columns.counts[seen], signal[seen]).statistic)
+    """Rank correlation of the columns' signal with their number of atoms (Spearman).
+
+    Raises
+    ------
+    InputError
+        If the disc of a column leaves the image; see `well_inside`.
+    """
+    return float(stats.spearmanr(columns.counts, _signal_of_all(image, columns, radius_angstrom)).statistic)
 
 
 def told_apart(image: PhaseImage, columns: Columns, first: int, second: int, radius_angstrom: float) -> float:
-    """`separation` of the signals of the columns whose heaviest atoms have these atomic numbers."""
-    signal = column_signal(image, columns.positions, radius_angstrom)
+    """`separation` of the signals of the columns whose heaviest atoms have these atomic numbers.
+
+    Raises
+    ------
+    InputError
+        If the disc of a column leaves the image; see `well_inside`.
+    """
+    signal = _signal_of_all(image, columns, radius_angstrom)
     return separation(signal[columns.heaviest == first], signal[columns.heaviest == second])
+
+
+def _signal_of_all(image: PhaseImage, columns: Columns, radius: float) -> Float[np.ndarray, " column"]:
+    signal = column_signal(image, columns.positions, radius)
+    if outside := int(np.isnan(signal).sum()):
+        found = f"{outside} of {len(signal)} discs of {radius:g} angstrom leave the image"
+        raise InputError("columns", found, "columns well inside")
+    return signal

@@ -1,8 +1,9 @@
-"""One scan at many doses by trained networks or from repeated data, on the grid on which it is judged."""
+"""One scan at many doses by networks and by classical methods, on the grid on which they are judged."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from rephase.judge.ladder import INFINITE, label, to_scan_grid
-from rephase.judge.region import as_scanned
+from rephase.judge.ladder import INFINITE, label
+from rephase.judge.region import Grid, as_periodic, as_scanned
+from rephase.judge.register import band_limit
 from rephase.measurement import Scan
 from rephase.microscope.camera import expose
 from rephase.microscope.optics import Optics
@@ -30,7 +32,7 @@ def climb_networks(
     networks: Mapping[str, Path],
     doses: Sequence[float],
     seeds: int,
-    grid: Scan | None = None,
+    grid: Grid | None = None,
     **settings: Any,
 ) -> Stacks:
     """Reconstruct one scan at every dose with every network.
@@ -49,8 +51,8 @@ def climb_networks(
         In e/A^2; ``inf`` for the noise-free scan.
     seeds : int
         Noise realisations of each finite dose.
-    grid : Scan, optional
-        Its positions are those of the images; by default the scan's own.
+    grid : Grid, optional
+        Pixels of the images; by default those of ``Grid.of(scan)``.
     **settings
         Of `CNNSettings`, besides the weights.
 
@@ -61,36 +63,45 @@ def climb_networks(
         frequencies that the grid holds.
     """
     models = {name: CNNSettings(weights=path, **settings) for name, path in networks.items()}
-    jobs = {name: partial(_by_network, optics, model, grid or scan) for name, model in models.items()}
+    grid = grid or Grid.of(scan)
+    jobs = {name: partial(_by_network, optics, model, grid) for name, model in models.items()}
     return _climb(scan, doses, seeds, jobs)
 
 
-def climb_repeated(
+def climb_methods(
     scan: Scan,
     optics: Optics,
     methods: Mapping[str, Mapping[str, Any]],
     doses: Sequence[float],
     seeds: int,
-    repeat: int,
+    grid: Grid | None = None,
+    repeat: int = 1,
+    whole: bool = False,
 ) -> Stacks:
-    """Reconstruct one periodic scan with classical methods from repeated data.
+    """Reconstruct one periodic scan at every dose with classical methods.
 
     Parameters
     ----------
-    scan, optics, doses, seeds
-        As for `climb_networks`.
+    scan, optics, doses, seeds, grid
+        As for `climb_networks`, from the same counts.
     methods : mapping
         Method name -> settings.
     repeat : int
-        As for :func:`rephase.phase.exit_wave.repetition.repeated`.
+        With 2 or more, from repeated data, as
+        :func:`rephase.phase.exit_wave.repetition.repeated` makes them.
+    whole : bool
+        Whether frequencies beyond twice the aperture stay, where a method has any.
 
     Returns
     -------
     dict of array
-        ``method/dose`` -> images (seed, slow, fast) in rad on the scan's grid, limited
-        to twice the aperture.
+        ``method/dose`` -> images (seed, slow, fast) in rad, of mean 0.
     """
-    jobs = {name: partial(_by_method, name, dict(given), optics, repeat) for name, given in methods.items()}
+    grid, cutoff = grid or Grid.of(scan), None if whole else 2 * optics.aperture_radius
+    jobs = {
+        name: partial(_by_method, name, dict(given), optics, grid, repeat, cutoff)
+        for name, given in methods.items()
+    }
     return _climb(scan, doses, seeds, jobs)
 
 
@@ -119,11 +130,23 @@ def _climb(scan: Scan, doses: Sequence[float], seeds: int, jobs: Mapping[str, Jo
     return {name: np.stack(stack) for name, stack in results.items()}
 
 
-def _by_network(optics: Optics, settings: CNNSettings, grid: Scan, seen: Scan) -> np.ndarray:
+def _by_network(optics: Optics, settings: CNNSettings, grid: Grid, seen: Scan) -> np.ndarray:
     return as_scanned(apply_network(seen, optics, settings), grid)
 
 
-def _by_method(name: str, settings: dict[str, Any], optics: Optics, repeat: int, seen: Scan) -> np.ndarray:
-    summed = repeated(seen, repeat)
-    summed = summed.with_intensities(summed.load())
-    return to_scan_grid(reconstruct(name, summed, optics, **settings), seen, optics)
+def _by_method(
+    name: str,
+    settings: dict[str, Any],
+    optics: Optics,
+    grid: Grid,
+    repeat: int,
+    cutoff: float | None,
+    seen: Scan,
+) -> np.ndarray:
+    if repeat > 1:
+        summed = repeated(seen, repeat)
+        seen = summed.with_intensities(summed.load())
+    image = reconstruct(name, seen, optics, **settings)
+    if cutoff is not None:
+        image = replace(image, values=band_limit(image.values, image.pixel_angstrom, cutoff))
+    return as_periodic(image, grid)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from rephase.judge.region import inner_correlation
+from rephase.judge.region import inner_correlation, inner_slope
 from rephase.judge.register import band_limit
 from rephase.judge.score import mean_interval
 from rephase.judge.statistics import Interval, crossed_bootstrap
@@ -21,20 +21,26 @@ def correlations(images: Mapping[str, np.ndarray], margin_angstrom: float) -> li
     """Cross-correlation with the truth of every ``scan/method/dose`` stack, image by image.
 
     A scan ``name_x2`` (every second position, repeated data) has the truth of ``name``.
+    The band is cut in Fourier space as if images were periodic, truth and image alike.
+    What jumps at the edges reaches beyond the margin, and moves single correlations by
+    0.003 (rms over random images of 6 by 10 angstrom), to either side: no window or
+    mirrored border does better, and the mean stays where it is.
 
     Parameters
     ----------
     images : mapping of array
         Stacks (seed, slow, fast); and of each scan ``truth`` (slow, fast),
-        ``step_angstrom`` (2) and ``cutoff``, twice the aperture in 1/angstrom.
+        ``step_angstrom`` (2) of the images' pixels and ``cutoff``, twice the aperture
+        in 1/angstrom.
     margin_angstrom : float
         Width of the border that is not judged.
 
     Returns
     -------
     list of dict
-        Keys scan, method, dose, noise (the seed), ``xc`` in the band below the cut-off
-        and ``xc_full`` with all frequencies of the grid.
+        Keys scan, method, dose, noise (the seed); ``xc`` in the band below the cut-off
+        and ``xc_full`` with all frequencies of the grid; and ``slope``, that of the image
+        against the truth in the band, 1 where the amplitude is right.
     """
     rows = []
     for name, stack in sorted(images.items()):
@@ -53,6 +59,7 @@ def correlations(images: Mapping[str, np.ndarray], margin_angstrom: float) -> li
                 "noise": noise,
                 "xc": inner_correlation(in_band, limited, step, margin_angstrom),
                 "xc_full": inner_correlation(image, truth, step, margin_angstrom),
+                "slope": inner_slope(in_band, limited, step, margin_angstrom),
             }
     return rows
 
