@@ -161,6 +161,22 @@ def test_two_writes_are_byte_identical_in_every_format(tmp_path):
     ]
 
 
+def test_every_format_has_the_axes_at_the_same_places(tmp_path, ax, monkeypatch):
+    show_image(ax, lattice(), (0.2, 0.2), "SSB", "phase (rad)")
+    ax.set(xlabel="a label below the image")
+    seen, save = [], ax.figure.savefig
+
+    def spy(*given, **options):
+        save(*given, **options)
+        seen.append([each.get_position().bounds for each in ax.figure.axes])
+
+    monkeypatch.setattr(ax.figure, "savefig", spy)
+    save_figure(ax.figure, tmp_path, "f", "Caption.", "Alt.")
+    assert len(seen) == 3 and seen[0] == seen[1] == seen[2]
+    page, drawn = ax.figure.bbox, ax.figure.get_tightbbox().transformed(ax.figure.dpi_scale_trans)
+    assert page.contains(*drawn.min) and page.contains(*drawn.max)
+
+
 def test_files_carry_no_date_or_version(tmp_path):
     paths = draw(tmp_path)
     assert b"Software" not in paths["png"].read_bytes()
