@@ -37,7 +37,8 @@ def atoms(count, seed):
     step, box = torch.full((count,), 2 * frame.pixel_angstrom), torch.full((count,), frame.box_angstrom)
     amplitudes = intensity(waves).sqrt().half()
     probe = probe.expand(count, -1, -1)
-    return Samples(amplitudes, waves[:, 4].contiguous(), probe, step, box, digest=f"atoms {count}, {seed}")
+    once, digest = torch.zeros(count, dtype=torch.bool), f"atoms {count}, {seed}"
+    return Samples(amplitudes, waves[:, 4].contiguous(), probe, step, box, once, digest=digest)
 
 
 TRAINING, VALIDATION = atoms(12, 1), atoms(5, 2)

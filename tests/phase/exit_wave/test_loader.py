@@ -1,16 +1,12 @@
-"""Batches: the noise that counting electrons has, and the same draws whenever they are repeated."""
+"""Batches: every sample in its turn, and the same draws whenever they are repeated."""
 
-import math
+import dataclasses
 
-import pytest
 import torch
-from pydantic import ValidationError
 
 from rephase.microscope.optics import Optics
 from rephase.phase.exit_wave.frame import SIZE, Frame, intensity
-from rephase.phase.exit_wave.loader import Epoch, Noise, Samples, counted, generator_of, seed_of
-from rephase.phase.exit_wave.sampling import Ranges, draw
-from rephase.phase.exit_wave.shards import TrainingSet, write_training_set
+from rephase.phase.exit_wave.loader import Epoch, Noise, Samples, seed_of
 
 FRAME = Frame.of_aperture(Optics(energy_ev=2e5, semiangle_mrad=20), 10.0)
 
@@ -22,33 +18,7 @@ def samples(count=7):
     exit_wave = probe * torch.exp(1j * phase)
     amplitudes = intensity(exit_wave).sqrt()[:, None].repeat(1, 9, 1, 1)
     step, box = torch.full((count,), 0.2), torch.full((count,), FRAME.box_angstrom)
-    return Samples(amplitudes.half(), exit_wave, probe, step, box)
-
-
-def test_counts_have_the_mean_and_variance_of_poisson_at_any_dose():
-    fractions = torch.full((2, 9, SIZE, SIZE), 1 / SIZE**2)
-    for per_pixel in (0.01, 3.0, 9e3, 1.1e4, 3e6):
-        seen = counted(fractions, torch.full((2,), per_pixel * SIZE**2), generator_of("cpu", 1)).double()
-        error = 5 / math.sqrt(seen.numel())
-        assert abs(seen.mean() / per_pixel - 1) < error / math.sqrt(per_pixel)
-        assert abs(seen.var() / per_pixel - 1) < error * math.sqrt(2 + 1 / per_pixel)
-        assert torch.equal(seen, seen.round()) and seen.min() >= 0
-
-
-def test_an_infinite_dose_gives_the_patterns_themselves():
-    fractions = torch.rand(2, 9, SIZE, SIZE)
-    seen = counted(fractions, torch.tensor([math.inf, 10.0]), generator_of("cpu", 1))
-    assert torch.equal(seen[0], fractions[0])
-    assert not torch.equal(seen[1], fractions[1])
-
-
-def test_doses_are_uniform_in_their_logarithm():
-    doses = Noise().draw_doses(20000, generator_of("cpu", 2)).log10()
-    assert doses.min() >= math.log10(3) and doses.max() <= math.log10(3e9)
-    counts = torch.histc(doses, 9, math.log10(3), math.log10(3e9))
-    assert (counts - 20000 / 9).abs().max() < 5 * math.sqrt(20000 / 9)
-    some = Noise(noiseless_share=0.25).draw_doses(20000, generator_of("cpu", 2)).isinf().float().mean()
-    assert abs(some - 0.25) < 0.02
+    return Samples(amplitudes.half(), exit_wave, probe, step, box, torch.zeros(count, dtype=torch.bool))
 
 
 def test_an_epoch_uses_every_sample_once_and_the_next_one_in_another_order():
@@ -95,24 +65,10 @@ def test_vacuum_takes_its_share_and_leaves_the_others_alone():
     assert abs(empty.float().mean() - 0.3) < 0.06
 
 
-def test_samples_are_read_from_a_training_set_with_their_probes(tmp_path):
-    few = Ranges(configurations=1, thickness_angstrom=(2, 3), semiangle_mrad=(25, 30), energies_ev=(2e5,))
-    write_training_set(tmp_path / "set.h5", "train", [4, 5], few)
-    stored = TrainingSet(tmp_path / "set.h5")
-    held = Samples.read(stored)
-    patterns, waves = stored[:]
-    torch.testing.assert_close(held.amplitudes.float().square(), torch.from_numpy(patterns))
-    assert torch.equal(held.exit_wave, torch.from_numpy(waves))
-    for index in range(2):
-        drawn = draw("train", 4 + index, few)
-        torch.testing.assert_close(held.probe[index], drawn.frame.probe())
-        assert held.step_angstrom[index] == pytest.approx(drawn.step_angstrom)
-        assert held.box_angstrom[index] == pytest.approx(drawn.frame.box_angstrom)
-    assert held.ranges == few and len(held) == 2
-    write_training_set(tmp_path / "other.h5", "train", [4, 6], few)
-    assert Samples.read(TrainingSet(tmp_path / "other.h5")).digest != held.digest
-
-
-def test_a_share_above_one_is_refused():
-    with pytest.raises(ValidationError, match="less than or equal to 1"):
-        Noise(vacuum_share=1.5)
+def test_sums_share_electrons_where_the_set_says_so():
+    held = samples(8)
+    some = dataclasses.replace(held, repeated=torch.arange(8) % 2 == 0)
+    noise = Noise(least_electrons=1e5, most_electrons=1.001e5, vacuum_share=0.5)
+    (plain,), (shared,) = (Epoch(kind, noise, 8, 0, shuffled=False) for kind in (held, some))
+    assert torch.equal(plain.counts[1::2], shared.counts[1::2])
+    assert (plain.counts[::2] != shared.counts[::2]).flatten(1).any(1).all()

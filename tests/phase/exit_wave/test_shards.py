@@ -111,3 +111,14 @@ def test_a_truncated_or_foreign_file_is_refused(path, tmp_path):
     ):
         with pytest.raises(InputError, match=found):
             TrainingSet(wrong)
+
+
+def test_a_file_whose_samples_were_packed_is_refused(path, tmp_path):
+    packed = tmp_path / "packed.h5"
+    packed.write_bytes(path.read_bytes())
+    with h5py.File(packed, "a") as file:
+        values = file["shard_0001/patterns"][...]
+        del file["shard_0001/patterns"]
+        file.create_dataset("shard_0001/patterns", data=values, compression="gzip")
+    with pytest.raises(InputError, match="packed.h5: found samples packed again"):
+        TrainingSet(packed)

@@ -21,8 +21,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from rephase.errors import InputError
 from rephase.phase.exit_wave import loss as objective
 from rephase.phase.exit_wave.inputs import cropped, features
-from rephase.phase.exit_wave.loader import Batch, Epoch, Samples, seed_of
+from rephase.phase.exit_wave.loader import Batch, Epoch, seed_of
 from rephase.phase.exit_wave.network import ExitWaveNet
+from rephase.phase.exit_wave.samples import SampleSet
 from rephase.phase.exit_wave.schedule import FitSettings, learning_rate
 
 Report = Callable[[int, int], None]
@@ -35,7 +36,7 @@ class Course(LightningModule):
 
     Parameters
     ----------
-    training, validation : Samples
+    training, validation : Samples, StoredSamples or JoinedSamples
     settings : FitSettings
     seed : int
     lineage : mapping
@@ -46,8 +47,8 @@ class Course(LightningModule):
 
     def __init__(
         self,
-        training: Samples,
-        validation: Samples,
+        training: SampleSet,
+        validation: SampleSet,
         settings: FitSettings,
         seed: int,
         lineage: dict[str, Any],

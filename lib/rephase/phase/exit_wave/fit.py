@@ -14,7 +14,8 @@ from lightning.pytorch import Trainer
 
 from rephase.hdf5 import renamed_when_whole
 from rephase.phase.exit_wave.course import Course, EveryEpoch, Report
-from rephase.phase.exit_wave.loader import Samples, seed_of
+from rephase.phase.exit_wave.loader import seed_of
+from rephase.phase.exit_wave.samples import SampleSet
 from rephase.phase.exit_wave.schedule import FitSettings
 from rephase.phase.exit_wave.weights import save_weights
 
@@ -22,8 +23,8 @@ CHECKPOINT, HISTORY, WEIGHTS = "last.ckpt", "history.csv", "weights.safetensors"
 
 
 def fit(
-    training: Samples,
-    validation: Samples,
+    training: SampleSet,
+    validation: SampleSet,
     settings: FitSettings,
     folder: Path | str,
     seed: int,
@@ -34,8 +35,8 @@ def fit(
 
     Parameters
     ----------
-    training, validation : Samples
-        Held on the device that trains, or elsewhere.
+    training, validation : Samples, StoredSamples or JoinedSamples
+        Held in memory on the device that trains or elsewhere, or in a file.
     settings : FitSettings
     folder : path
         Keeps the state after the last whole epoch, and then ``weights.safetensors`` and

@@ -11,6 +11,7 @@ the beam. The same seeds and ranges give the same bytes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Float16, Int
 from torch.utils.data import DataLoader, Dataset
 
 from rephase.checkpoint import resume
@@ -28,6 +29,7 @@ from rephase.phase.exit_wave.sampling import Part, Ranges, draw
 from rephase.phase.exit_wave.simulate import simulate
 
 KIND = "rephase exit-wave training set 1"
+PARTS = {"patterns": (9, 64, 64), "exit_wave": (64, 64, 2)}  # and their shapes, in the file
 Arrays = dict[str, np.ndarray]
 
 
@@ -162,27 +164,56 @@ class TrainingSet:
                 raise InputError(f"{self.path}", "no training samples", f"a file of kind {KIND!r}")
             self.ranges = Ranges.model_validate_json(file.attrs["ranges"])
             tables = [_table(shard["parameters"]) for shard in file.values()]
-            self._shards = [(name, row) for name in file for row in range(len(file[name]["patterns"]))]
+            starts = [np.stack([_starts(shard[name]) for name in PARTS], -1) for shard in file.values()]
         self.parameters = pd.concat(tables, ignore_index=True)
+        self._starts = np.concatenate(starts)
 
     def __len__(self) -> int:
-        return len(self._shards)
+        return len(self._starts)
 
     def __getitem__(
         self, index: int | slice | Sequence[int] | np.ndarray
     ) -> tuple[Float[np.ndarray, "*batch 9 64 64"], Complex[np.ndarray, "*batch 64 64"]]:
         """Patterns in fractions of the beam (float32) and exit waves (complex64)."""
         rows = np.arange(len(self))[index]
-        with open_hdf5(self.path) as file:
-            read = [self._read(file, int(row)) for row in np.ravel(rows)]
-        amplitudes = np.array([amplitude for amplitude, _ in read], np.float32)
-        waves = np.array([wave for _, wave in read], np.float32).view(np.complex64)[..., 0]
-        shape = np.shape(rows)
-        return np.square(amplitudes).reshape(*shape, 9, 64, 64), waves.reshape(*shape, 64, 64)
+        amplitudes, waves = self.stored(rows.ravel())
+        patterns = np.square(amplitudes, dtype=np.float32).reshape(*rows.shape, 9, 64, 64)
+        return patterns, waves.astype(np.float32).view(np.complex64).reshape(*rows.shape, 64, 64)
 
-    def _read(self, file: h5py.File, index: int) -> tuple[np.ndarray, np.ndarray]:
-        shard, row = self._shards[index]
-        return file[shard]["patterns"][row], file[shard]["exit_wave"][row]
+    def stored(
+        self, rows: Int[np.ndarray, " row"]
+    ) -> tuple[Float16[np.ndarray, "row 9 64 64"], Float16[np.ndarray, "row 64 64 2"]]:
+        """Square roots of patterns, and exit waves' real and imaginary parts, as the file has them.
+
+        Samples are read where they lie, past HDF5, whose library serves one thread at
+        a time and takes longer to find a sample than the disk to read it.
+
+        Parameters
+        ----------
+        rows : array of int (row,)
+            From 0, in any order.
+
+        Raises
+        ------
+        InputError
+            If the file is no longer what it was.
+        """
+        read = [np.empty((len(rows), *shape), np.float16) for shape in PARTS.values()]
+        with self.path.open("rb", buffering=0) as file:
+            for one, starts in enumerate(self._starts[rows]):
+                for values, start in zip(read, starts, strict=True):
+                    file.seek(start)
+                    if file.readinto(values[one]) != values[one].nbytes:
+                        raise InputError(f"{self.path}", f"nothing of sample {rows[one]}", "a whole file")
+        return read[0], read[1]
+
+
+def _starts(part: h5py.Dataset) -> Int[np.ndarray, " sample"]:
+    """Where in its file each sample of a shard begins."""
+    first = part.id.get_offset()
+    if first is None or part.dtype != np.dtype("<f2"):
+        raise InputError(part.file.filename, "samples packed again", "a file of write_training_set")
+    return first + np.arange(len(part)) * math.prod(part.shape[1:]) * part.dtype.itemsize
 
 
 def _table(group: h5py.Group) -> pd.DataFrame:
