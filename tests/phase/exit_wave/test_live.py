@@ -63,10 +63,27 @@ def test_any_portions_and_batches_give_the_image_of_the_whole_scan(portion, opti
     assert reconstruction.reconstructed == 35
 
 
+@pytest.mark.parametrize("portion", [1, 3, 12, 35])
+@pytest.mark.parametrize("options", [{}, {"batch": 2}, {"batch": 11, "lines_at_once": 3}])
+def test_counted_electrons_go_the_same_way_in_any_portions_and_batches(portion, options):
+    coarse = Resampling(Detector((40, 40), (1.37 * FRAME.pixel_mrad,) * 2, (20.1, 19.8)), FRAME)
+    counts = np.random.default_rng(0).poisson(0.3, (35, 40, 40)).astype(np.uint16)
+    stub = Stub()
+    whole = LiveReconstruction(SCAN, STEP, coarse, stub)
+    whole.add(counts)
+    parts = LiveReconstruction(SCAN, STEP, coarse, stub, **options)
+    for start in range(0, len(counts), portion):
+        camera = counts[start : start + portion].astype(np.float32)
+        parts.add(camera)
+        camera[:] = 7  # memory that the next patterns are written to
+    assert parts.finish().values == pytest.approx(whole.finish().values, abs=1e-5)
+
+
 @pytest.mark.parametrize("slow", [4, 40])
 def test_three_lines_of_patterns_are_held_whatever_the_length_of_the_scan(slow):
     reconstruction = live((slow, 4))
     assert reconstruction.buffer.shape == (3, 4, SIZE, SIZE)
+    assert reconstruction.incoming.shape == (4, *DETECTOR.shape)
 
 
 def test_batches_are_filled_from_several_lines():

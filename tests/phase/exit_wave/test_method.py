@@ -12,11 +12,12 @@ from rephase.files import open_scan, write_scan
 from rephase.measurement import Scan
 from rephase.microscope.acquire import acquire_phase_object
 from rephase.microscope.field import Field
-from rephase.phase.exit_wave.checks import OutsideTraining, probe_diameter
+from rephase.phase.exit_wave.checks import OutsideTraining, outside_training, probe_diameter
 from rephase.phase.exit_wave.frame import SIZE, Frame
 from rephase.phase.exit_wave.live import LiveReconstruction
 from rephase.phase.exit_wave.method import CNNSettings, reconstruct, start
 from rephase.phase.exit_wave.network import Architecture, ExitWaveNet
+from rephase.phase.exit_wave.repetition import repeated
 from rephase.phase.exit_wave.resample import Detector, Resampling, choose_frame
 from rephase.phase.exit_wave.sampling import Ranges
 from rephase.phase.exit_wave.weights import save_weights
@@ -49,13 +50,13 @@ def few(scan):
     return scan.with_intensities(scan.intensities[3:9, 4:9])
 
 
-def stored_network(folder, representation):
+def stored_network(folder, representation, ranges=None):
     """A network with random weights whose scales are as large as a trained network's."""
     torch.manual_seed(0)
     net = ExitWaveNet(Architecture(channels=4, representation=representation))
     for head in (net.body.amplitude, net.body.phase):
         head.scale.data.fill_(0.1)
-    save_weights(folder / "net.safetensors", net, Ranges(), {})
+    save_weights(folder / "net.safetensors", net, ranges or Ranges(), {})
     return folder / "net.safetensors"
 
 
@@ -173,6 +174,59 @@ def test_unequal_steps_and_a_small_detector_are_outside(few, weights):
     )
     with pytest.warns(OutsideTraining, match="steps: 0.3 and 0.4 angstrom.*detector: covers 3[0-9] %"):
         image(cut, weights)
+
+
+@pytest.mark.parametrize(
+    "share, repeat, box, found",
+    [
+        (0.1, 1, 5, None),
+        (0.0, 1, 5, None),
+        (0.1, 2, 5, None),
+        (0.0, 2, 5, "sums of 5 x 5 patterns at 2 times the step, trained without repetition"),
+        (0.1, 2, 3, "sums of 3 x 3 patterns at 2 times the step, trained on 5 x 5 at 2 times the step"),
+        (0.1, 3, 5, "sums of 5 x 5 patterns at 3 times the step, trained on 5 x 5 at 2 times the step"),
+    ],
+)
+def test_sums_of_patterns_unlike_those_trained_on_are_outside(share, repeat, box, found):
+    ranges = Ranges(repeated_share=share)
+    outside = outside_training(ranges, LENS, (0.3, 0.3), 1.0, repeat, box)
+    assert outside == ({} if found is None else {"repetition": found})
+
+
+def test_repetition_is_warned_of_with_all_the_rest(few, tmp_path):
+    path = stored_network(tmp_path, "paper", Ranges(repeated_share=0.0))
+    few = few.with_intensities(few.intensities, step_angstrom=(0.2, 0.25))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = image(few, path, repeat=2)
+    assert [warning.category for warning in caught] == [OutsideTraining]
+    assert list(found.details["outside"]) == ["steps", "repetition"]
+    assert "repetition: sums of 5 x 5 patterns" in str(caught[0].message)
+
+
+def test_counted_electrons_reach_the_network_whole(few):
+    seen = []
+
+    class Watched(DeflectionOnly):
+        def __call__(self, patterns):
+            seen.append(patterns)
+            return super().__call__(patterns)
+
+    binned = few.intensities[..., 2:62, 2:62] * 300
+    counts = np.random.default_rng(0).poisson(binned).astype(np.float32)
+    pixel = tuple(1.3 * size for size in few.pixel_mrad)
+    counted = few.with_intensities(counts, pixel_mrad=pixel, centre_px=(30.2, 29.9), unit="electrons")
+    for scan in (counted, repeated(counted, 2, 3)):
+        detector = Detector.of(scan)
+        frame = Frame.of_aperture(LENS, 10.0)
+        live = LiveReconstruction(
+            scan.shape[:2], scan.step_angstrom, Resampling(detector, frame), Watched(frame)
+        )
+        for i in range(scan.shape[0]):
+            live.add(scan.intensities[i])
+        whole = torch.cat(seen)
+        assert torch.equal(whole, whole.round()) and whole.sum() > 0
+        seen.clear()
 
 
 def test_a_step_wider_than_the_probe_is_refused_unless_asked_for(scan, weights):

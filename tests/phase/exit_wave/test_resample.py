@@ -140,6 +140,24 @@ def test_patterns_of_another_shape_are_refused():
         resampling(np.ones((1, 32, 30)))
 
 
+def test_electrons_stay_whole_and_fractions_are_shared_out():
+    detector = Detector((40, 40), (1.3 * FRAME.pixel_mrad,) * 2, (19.7, 20.2))
+    resampling, counts = Resampling(detector, FRAME), np.zeros((2, 40, 40))
+    counts[:, 17:22, 20] = [1, 2, 0, 30, 1]
+    seen = resampling(counts).numpy()
+    assert np.array_equal(seen, seen.round()) and np.array_equal(seen.sum((1, 2)), [34, 34])
+    shared = (resampling.weights @ counts.reshape(2, -1).T).T.reshape(seen.shape)
+    assert not np.allclose(seen, shared) and not seen[shared == 0].any()
+    assert np.allclose(resampling(counts / 7), shared / 7, atol=1e-6)
+
+
+def test_nothing_is_random_where_each_pixel_lies_in_one_of_the_frame():
+    detector = Detector((192, 192), (FRAME.pixel_mrad / 3,) * 2, (97.0, 97.0))
+    counts = np.random.default_rng(0).poisson(0.5, (2, 192, 192))
+    binned = counts.reshape(2, 64, 3, 64, 3).sum((2, 4))
+    assert Resampling(detector, FRAME)(counts).numpy() == pytest.approx(binned, abs=1e-5)
+
+
 @pytest.mark.parametrize("dtype", ["u1", "u2", "<u4", ">u2", "f8", ">f4"])
 def test_counts_of_any_type_are_taken(dtype):
     counts = np.random.default_rng(0).poisson(3, (2, SIZE, SIZE)).astype(dtype)

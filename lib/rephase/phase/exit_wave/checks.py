@@ -13,7 +13,8 @@ from rephase.errors import InputError
 from rephase.measurement import Scan
 from rephase.microscope.optics import Optics
 from rephase.phase.exit_wave.resample import Detector
-from rephase.phase.exit_wave.sampling import Ranges
+from rephase.phase.exit_wave.sampling import REPEAT_BOX, Ranges
+from rephase.phase.exit_wave.simulate import REPEAT
 
 OFF_CENTRE_PX = 2.0
 LINES_FOR_CENTRE = 16
@@ -104,7 +105,12 @@ def check_centre(pattern: Shaped[np.ndarray, "row col"], detector: Detector) -> 
 
 
 def outside_training(
-    ranges: Ranges, optics: Optics, step_angstrom: tuple[float, float], coverage: float
+    ranges: Ranges,
+    optics: Optics,
+    step_angstrom: tuple[float, float],
+    coverage: float,
+    repeat: int = 1,
+    repeat_box: int = 1,
 ) -> dict[str, str]:
     """What of a scan lies outside the training set, and by how much, in words.
 
@@ -116,6 +122,9 @@ def outside_training(
     step_angstrom : (float, float)
     coverage : float
         Part of the frame's diffraction plane that the detector covers.
+    repeat, repeat_box : int
+        Data repetition, as for :func:`rephase.phase.exit_wave.repetition.repeated`;
+        none where ``repeat`` is 1.
     """
     found = ranges.outside(optics, min(step_angstrom)) | ranges.outside(optics, max(step_angstrom))
     if max(step_angstrom) > UNEQUAL_STEPS * min(step_angstrom):
@@ -124,7 +133,18 @@ def outside_training(
         found["detector"] = (
             f"covers {100 * coverage:.0f} % of the patterns trained on, the rest is taken as 0"
         )
+    if text := _repetition(ranges, repeat, repeat_box):
+        found["repetition"] = text
     return found
+
+
+def _repetition(ranges: Ranges, repeat: int, box: int) -> str:
+    """How sums of neighbouring patterns differ from those of the training set; empty if they do not."""
+    trained = ranges.repeated_share > 0
+    if repeat == 1 or (trained and (repeat, box) == (REPEAT, REPEAT_BOX)):
+        return ""
+    known = f"on {REPEAT_BOX} x {REPEAT_BOX} at {REPEAT} times the step" if trained else "without repetition"
+    return f"sums of {box} x {box} patterns at {repeat} times the step, trained {known}"
 
 
 def warn_outside(found: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Reconstruction during the scan: patterns in, phase out, three lines of patterns in memory."""
+"""Reconstruction during the scan: patterns in, phase out, three lines and the incoming one in memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class LiveReconstruction:
 
     A line of the scan is reconstructed as soon as the next one is complete, because
     its kernels reach there. At the scan's edges the missing neighbours are replaced
-    by the nearest patterns.
+    by the nearest patterns. Lines are brought to the frame when they are complete, so
+    that the image does not depend on the portions in which patterns come.
 
     Parameters
     ----------
@@ -74,6 +75,7 @@ class LiveReconstruction:
         self.stitching = Stitching(predict.probe, pixel, scan_shape, step_angstrom, threshold)
         lines = min(lines_at_once + 2, scan_shape[0])
         self.buffer = torch.zeros(lines, scan_shape[1], SIZE, SIZE, device=resampling.device)
+        self.incoming = torch.zeros(scan_shape[1], *resampling.detector.shape, device=resampling.device)
         self.received, self._next_line = 0, 0
 
     @property
@@ -98,10 +100,12 @@ class LiveReconstruction:
         while len(patterns):
             line, filled = divmod(self.received, self.scan_shape[1])
             taken = patterns[: self.scan_shape[1] - filled]
-            self.buffer[line % len(self.buffer), filled : filled + len(taken)] = self._on_frame(taken)
+            self.incoming[filled : filled + len(taken)] = self._checked(taken)
             self.received += len(taken)
             patterns = patterns[len(taken) :]
-            self._reconstruct_what_is_ready()
+            if filled + len(taken) == self.scan_shape[1]:
+                self.buffer[line % len(self.buffer)] = self.resampling(self.incoming)
+                self._reconstruct_what_is_ready()
 
     def phase(self) -> PhaseImage:
         """The phase so far, as `Stitching.image`; 0 where nothing has been reconstructed yet."""
@@ -122,17 +126,17 @@ class LiveReconstruction:
         self._reconstruct(complete, complete - 1)
         return self.phase()
 
-    def _on_frame(self, patterns: np.ndarray | torch.Tensor) -> Float[torch.Tensor, "pattern 64 64"]:
-        seen = self.resampling(patterns)
+    def _checked(self, patterns: np.ndarray | torch.Tensor) -> Float[torch.Tensor, "pattern row col"]:
+        seen = self.resampling.taken(patterns)
         if not (torch.isfinite(seen.sum()) and seen.min() >= 0):
             raise InputError("patterns", "NaN, infinite or negative values", "finite values of 0 or more")
         return seen
 
     def _reconstruct_what_is_ready(self) -> None:
-        complete, filled = divmod(self.received, self.scan_shape[1])
-        if filled == 0 and complete == self.scan_shape[0]:
+        complete = self.received // self.scan_shape[1]
+        if complete == self.scan_shape[0]:
             self._reconstruct(complete, complete - 1)
-        elif filled == 0 and complete - 1 - self._next_line >= self.lines_at_once:
+        elif complete - 1 - self._next_line >= self.lines_at_once:
             self._reconstruct(complete - 1, complete - 1)
 
     def _reconstruct(self, end: int, last: int) -> None:

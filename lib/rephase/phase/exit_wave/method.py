@@ -133,7 +133,7 @@ def start(
     detector : Detector
     optics : Optics
     settings : CNNSettings
-        Data repetition does not apply here.
+        With data repetition the patterns are expected summed: nothing is summed here.
     lines_at_once : int
         As for `LiveReconstruction`.
 
@@ -153,7 +153,8 @@ def start(
     weights = load_weights(settings.weights)
     frame = choose_frame(detector, optics, weights.ranges.aperture_px)
     resampling = Resampling(detector, frame, settings.device)
-    outside = outside_training(weights.ranges, optics, step_angstrom, resampling.coverage)
+    repetition = settings.repeat, settings.repeat_box
+    outside = outside_training(weights.ranges, optics, step_angstrom, resampling.coverage, *repetition)
     warn_outside(outside)
     return LiveReconstruction(
         scan_shape,

@@ -3,7 +3,9 @@
 Every detector pixel gives its counts to the frame's pixels that it covers, in
 proportion to area. This is one sparse matrix ``W`` (frame pixel, detector pixel)
 for the whole scan, whose columns add up to 1 wherever the frame holds the pixel:
-counts are conserved. A detector that is turned against the scan has its pixels
+counts are conserved. Whole numbers are taken for counted electrons, of which each
+goes to one pixel of the frame, drawn with the shares of ``W`` (`electrons`): they
+stay Poisson counts, as the training set has them. A detector that is turned against the scan has its pixels
 cut into squares of at most a quarter of the frame's pixel, each of which is laid
 down unturned.
 """
@@ -22,6 +24,7 @@ from jaxtyping import Float, Shaped
 from rephase.errors import InputError
 from rephase.measurement import Scan, detector_to_scan
 from rephase.microscope.optics import Optics
+from rephase.phase.exit_wave.electrons import Allotment
 from rephase.phase.exit_wave.frame import SIZE, Frame
 
 APERTURE_PX = (9.0, 11.5)
@@ -82,7 +85,7 @@ def choose_frame(detector: Detector, optics: Optics, aperture_px: tuple[float, f
 
 
 class Resampling:
-    """The linear map from a detector's patterns to a frame's.
+    """The map from a detector's patterns to a frame's: linear, or electron by electron.
 
     Parameters
     ----------
@@ -104,24 +107,46 @@ class Resampling:
         self.weights = _weights(detector, frame)
         self.coverage = _coverage(self.weights, detector, frame)
         self._matrix = _on_device(self.weights, self.device)
+        self._allotment = Allotment(self.weights, self.device)
 
     def __call__(
         self, patterns: Shaped[np.ndarray, "batch row col"] | Shaped[torch.Tensor, "batch row col"]
     ) -> Float[torch.Tensor, "batch 64 64"]:
         """Patterns on the frame, in the unit they came in, parallel to the scan's axes.
 
+        If all values are whole numbers, each electron goes to one pixel at random. The
+        draw depends on the patterns alone: the same ones together give the same again.
+
         Raises
         ------
         InputError
             If the patterns have not the detector's shape.
+        """
+        flat = self.taken(patterns).flatten(1)
+        counted = self._allotment.random and _whole(flat)
+        on_frame = self._allotment(flat) if counted else (self._matrix @ flat.T).T
+        return on_frame.reshape(-1, SIZE, SIZE)
+
+    def taken(
+        self, patterns: Shaped[np.ndarray, "batch row col"] | Shaped[torch.Tensor, "batch row col"]
+    ) -> Float[torch.Tensor, "batch row col"]:
+        """The detector's patterns of any type, in single precision and on the device.
+
+        Raises
+        ------
+        InputError
+            If they have not the detector's shape.
         """
         if tuple(patterns.shape[1:]) != self.detector.shape:
             raise InputError("patterns", tuple(patterns.shape[1:]), f"{self.detector.shape} pixels")
         if isinstance(patterns, np.ndarray):
             native = patterns.dtype.newbyteorder("=")
             patterns = torch.from_numpy(np.ascontiguousarray(patterns, dtype=native))
-        flat = patterns.to(self.device, torch.float32).flatten(1)
-        return (self._matrix @ flat.T).T.reshape(-1, SIZE, SIZE)
+        return patterns.to(self.device, torch.float32)
+
+
+def _whole(patterns: Float[torch.Tensor, "batch pixel"]) -> bool:
+    return len(patterns) > 0 and bool(patterns.min() >= 0) and bool(patterns.frac().sum() == 0)
 
 
 def _weights(detector: Detector, frame: Frame) -> scipy.sparse.csr_array:
