@@ -49,6 +49,39 @@ def test_an_absent_file_is_none_and_a_plain_sentence(entry):
     assert "\n" not in external.absence("small")
 
 
+def test_a_file_without_a_known_checksum_is_refused_and_told_its_own(entry, tmp_path):
+    registry = tmp_path / "external.yaml"
+    digest = hashlib.sha256(entry.read_bytes()).hexdigest()
+    registry.write_text(registry.read_text().replace(digest, "unknown"))
+    with pytest.raises(InputError, match=rf"sha256 {digest} and none to hold it against.*example.org"):
+        external.open_external("small")
+    entry.unlink()
+    assert external.open_external("small") is None
+    assert "enter its sha256 in external.yaml: small" in external.absence("small")
+
+
+def test_a_file_of_unknown_name_is_absent_and_told_where_to_go(entry, tmp_path):
+    registry = tmp_path / "external.yaml"
+    registry.write_text(registry.read_text().replace("scan.npy", "unknown"))
+    (entry.parent / "unknown").touch()  # even so
+    assert external.open_external("small") is None
+    told = external.absence("small")
+    for part in ("small is not at hand", "https://example.org", "REPHASE_DATA", "enter its file in"):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [("antwerp_srtio3", "5572123"), ("antwerp_gold", "5572123"), ("antwerp_zeolite", "5068510")],
+)
+def test_scans_of_the_exit_wave_paper_say_what_to_download_and_where_to_put_it(name, record):
+    assert external.open_external(name) is None
+    told = external.absence(name)
+    for part in (f"zenodo.{record}", "REPHASE_DATA", "file and sha256 in external.yaml", ".t3p", ".mib"):
+        assert part in told
+    assert "\n" not in told
+
+
 def test_an_unknown_name_is_refused(entry):
     with pytest.raises(
         InputError, match=r"external.yaml: other: found no such entry, expected one of \['small'\]"

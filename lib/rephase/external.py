@@ -2,7 +2,8 @@
 
 rephase does not contain these files and does not fetch them. It looks in the
 folder named by the environment variable ``REPHASE_DATA``, by default
-``../shared/data`` beside the repository.
+``../shared/data`` beside the repository. An entry may say that the file's name
+or checksum is ``unknown``; it is not used before a person has entered them.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from rephase.microscope.optics import Optics
 
 REPOSITORY = Path(__file__).parents[2]
 REGISTRY = REPOSITORY / "data" / "external.yaml"
+UNKNOWN = "unknown"
 
 
 class External(BaseModel):
-    """One file of others: where it lies in the folder, whose it is, and how it is calibrated."""
+    """One file of others: where it lies in the folder, whose it is, how it is read and calibrated."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +36,8 @@ class External(BaseModel):
     what: str
     source: str
     licence: str
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    sha256: str = Field(pattern=f"^([0-9a-f]{{64}}|{UNKNOWN})$")
+    reader: str = ""
     optics: Optics
     calibration: dict[str, Any]
 
@@ -65,7 +68,7 @@ def folder() -> Path:
 
 
 def find(name: str, data: Path | str | None = None) -> Path | None:
-    """Path of a file of others whose checksum is right; None where it is absent.
+    """Path of a file of others whose checksum is right; None where it is absent or its name unknown.
 
     Parameters
     ----------
@@ -77,27 +80,37 @@ def find(name: str, data: Path | str | None = None) -> Path | None:
     Raises
     ------
     InputError
-        If the registry has no such name, or the file is not the one it names.
+        If the registry has no such name, or the file is not the one it names, or the registry
+        has no checksum that could tell.
     """
     entries = registry()
     if name not in entries:
         raise InputError(f"{REGISTRY.name}: {name}", "no such entry", f"one of {sorted(entries)}")
-    path = Path(data or folder()) / entries[name].file
-    if not path.is_file():
+    entry = entries[name]
+    path = Path(data or folder()) / entry.file
+    if entry.file == UNKNOWN or not path.is_file():
         return None
     found = pooch.file_hash(str(path), alg="sha256")
-    if found != entries[name].sha256:
-        raise InputError(f"{path}", f"sha256 {found}", f"{entries[name].sha256}, the file that {name} names")
+    if entry.sha256 == UNKNOWN:
+        wanted = (
+            f"that checksum in {REGISTRY.name}: {name}, once the file is known to be that of {entry.source}"
+        )
+        raise InputError(f"{path}", f"sha256 {found} and none to hold it against", wanted)
+    if found != entry.sha256:
+        raise InputError(f"{path}", f"sha256 {found}", f"{entry.sha256}, the file that {name} names")
     return path
 
 
 def absence(name: str) -> str:
     """A plain sentence for where the file is not at hand: what it is and where it comes from."""
     entry = registry()[name]
+    missing = [key for key in ("file", "sha256") if getattr(entry, key) == UNKNOWN]
+    enter = f" Then enter its {' and '.join(missing)} in {REGISTRY.name}: {name}." if missing else ""
     return (
-        f"{entry.file} is not at hand, so this part is skipped. It holds {entry.what}. Get it from "
-        f"{entry.source} (licence: {entry.licence}) and name its folder in REPHASE_DATA."
-    )
+        f"{name if 'file' in missing else entry.file} is not at hand, so this part is skipped. It holds "
+        f"{entry.what}. Get it from {entry.source} (licence: {entry.licence}) and name its folder in "
+        f"REPHASE_DATA.{enter} {entry.reader}"
+    ).rstrip()
 
 
 def open_external(name: str, data: Path | str | None = None) -> tuple[Scan, Optics] | None:
