@@ -14,6 +14,7 @@ from rephase.microscope.field import sample
 from rephase.phase.exit_wave.network import Architecture, ExitWaveNet
 from rephase.phase.exit_wave.sampling import Ranges
 from rephase.phase.exit_wave.weights import save_weights
+from rephase.phase.methods import reconstruct
 
 LENS = Ranges().optics(300e3, 20.0)
 FIELD = sample((10.0, 10.0), LENS, 0.5, 0.1, 64.0)
@@ -77,10 +78,17 @@ def test_only_an_image_that_is_not_whole_ends_at_twice_the_aperture(scan):
         assert (power[beyond].sum() > 1e-6 * power.sum()) == whole
 
 
-def test_summed_patterns_at_twice_the_step_still_show_what_is_coarse():
-    scan = scan_up_to(0.25)
+def test_summed_patterns_at_twice_the_step_still_show_what_is_coarse(monkeypatch):
+    scan, given = scan_up_to(0.25), []
     alone = climb_methods(scan, LENS, {"icom": {}}, [INFINITE], 1)["icom/infinite"]
+
+    def watched(name, seen, optics, **settings):
+        given.append(seen)
+        return reconstruct(name, seen, optics, **settings)
+
+    monkeypatch.setattr("rephase.judge.networks.reconstruct", watched)
     widened = climb_methods(scan, LENS, {"icom": {}}, [INFINITE], 1, repeat=2)["icom/infinite"]
+    assert given[0].shape[:2] == (10, 10) and given[0].step_angstrom == (1.0, 1.0)
     assert widened.shape == alone.shape
     assert np.corrcoef(widened.ravel(), alone.ravel())[0, 1] > 0.6
 
