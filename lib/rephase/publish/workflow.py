@@ -17,7 +17,8 @@ WIDTHS = (1.2, 0.28, 0.75, 0.28, 1.3, 0.5, 1.45, 0.5, 2.1)
 HEIGHTS = (1.0, 1.0, 0.14)
 LEVELS = (1.0, 0.72, 0.46, 0.72, 1.0)
 DARK = 0.05
-GREY, BLANK = "0.35", "0.88"
+GREY = "0.35"
+BLANK = {"facecolor": "white", "edgecolor": "0.75", "hatch": "////", "linewidth": 0}
 
 
 def workflow(
@@ -36,7 +37,8 @@ def workflow(
 
     From left to right: the patterns of a kernel above the probe, the network, amplitude and phase
     of the exit wave of the middle position, the patch of the object that is left when the probe is
-    divided out, and the sum of all patches. Phases of waves are blank where the wave is dark.
+    divided out, and the sum of all patches. Phases are hatched where the wave is dark or
+    the patch has no weight.
 
     Parameters
     ----------
@@ -81,7 +83,7 @@ def workflow(
     part = panel(both, 6)
     show_image(part, patch, pixel, "e  patch of the object", "rad")
     for ax in (turning, part):
-        ax.set_facecolor(BLANK)
+        ax.patch.set(**BLANK)
     _arrow(panel(both, 7), "× weight,\nsum")
     whole = panel(both, 8)
     show_image(whole, stitched, stitched_pixel_angstrom or pixel, "f  stitched phase image", "rad")
