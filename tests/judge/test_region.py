@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from rephase.errors import InputError
-from rephase.judge.region import Grid, as_periodic, as_scanned, inner_correlation, inner_slope, interior
+from rephase.judge.region import (
+    Grid,
+    as_periodic,
+    as_scanned,
+    extent_of,
+    inner_correlation,
+    inner_slope,
+    interior,
+)
 from rephase.measurement import Scan
 from rephase.phase.image import PhaseImage
 
@@ -83,3 +91,7 @@ def test_edges_do_not_count():
 def test_a_margin_that_leaves_nothing_is_refused():
     with pytest.raises(InputError, match="leaves 0 x 20 pixels"):
         interior((20, 40), (0.2, 0.2), 2.0)
+
+
+def test_the_extent_ends_at_the_last_pixel():
+    assert extent_of(np.zeros((5, 9)), (0.5, 0.25)) == (2.0, 2.0)

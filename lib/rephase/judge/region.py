@@ -134,3 +134,9 @@ def inner_slope(
 
 def _level(image: PhaseImage) -> Float[np.ndarray, "slow fast"]:
     return (image.values - image.values.mean()).astype(np.float32)
+
+
+def extent_of(image: Image, pixel_angstrom: tuple[float, float]) -> tuple[float, float]:
+    """Distance from the first pixel to the last along (slow, fast), in angstrom."""
+    rows, cols = (float((n - 1) * pixel) for n, pixel in zip(image.shape, pixel_angstrom, strict=True))
+    return rows, cols

@@ -60,7 +60,9 @@ class Reconstruct(Settings):
     noise_seeds: Seeds
     low_dose: Positive
     batch: Count
+    precision: Literal["float32", "bfloat16"]
     ptychography_iterations: Count
+    limit_every: Count
 
 
 class ExitWaveCnn(Settings):
