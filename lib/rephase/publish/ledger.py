@@ -69,7 +69,8 @@ def publish_scale(scale: str, files: Sequence[str], out: Path) -> None:
     write_verdicts(out / "verdicts.json", verdicts)
     if not verdicts:
         return
-    caption = f"Every claim at scale {scale}: the test, what was measured (95 % interval), the verdict."
+    interval = "95 % interval; of a benchmark, its least and greatest round"
+    caption = f"Every claim at scale {scale}: the test, what was measured ({interval}), the verdict."
     write_table(claims_frame(read_claims(), verdicts), out, "claims", caption, {})
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from rephase.settings.fields import Count, Doses, Positive, Seed, Seeds, Settings
+from rephase.settings.fields import Count, Doses, Positive, Seed, Settings
 
 Fields = Literal["graphene", "pairs", "MoS2", "MgO", "faujasite", "thick"]
 
@@ -57,7 +57,7 @@ class Reconstruct(Settings):
 
     doses: Doses
     ladder: Doses
-    noise_seeds: Seeds
+    noise_seeds: Count
     low_dose: Positive
     batch: Count
     precision: Literal["float32", "bfloat16"]
