@@ -101,6 +101,16 @@ def test_what_is_printed_is_what_is_judged(tmp_path):
     assert (found.outcome, found.low, found.high) == ("holds", 2.0, 2.12346)
 
 
+def test_what_is_unfinished_may_hold_and_cannot_fail(tmp_path):
+    claim = claim_with(tmp_path, {"kind": "order"})
+    for low, high, outcome in ((0.1, 0.2, "holds"), (-0.2, -0.1, "undecided at this scale")):
+        found = verdict(claim, measured(low, high, unfinished="trained for minutes"))
+        assert found.outcome == outcome
+        assert found.value == pytest.approx((low + high) / 2)
+    assert found.reason == "trained for minutes"
+    assert verdict(claim, measured(-0.2, -0.1)).outcome == "fails"
+
+
 def test_a_straddled_threshold_is_the_reason(tmp_path):
     claim = claim_with(tmp_path, {"kind": "at_least", "threshold": 2.0})
     assert "1.9 to 2.2 straddles 2" in verdict(claim, measured(1.9, 2.2)).reason

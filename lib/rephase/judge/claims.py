@@ -75,6 +75,9 @@ class Measurement:
         The scale at which it was measured.
     reason : str, optional
         Why the scale could not measure the value: required then.
+    unfinished : str, optional
+        Why what was measured would do better at a larger scale, as a network that has
+        not been trained to the end: the claim may hold then, but not fail.
 
     Raises
     ------
@@ -90,6 +93,7 @@ class Measurement:
     n_seeds: int
     scale: str
     reason: str | None = None
+    unfinished: str | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.low, self.value, self.high)
@@ -162,7 +166,11 @@ def _decide(claim: Claim, measured: Measurement) -> tuple[Outcome, str | None]:
     if lower <= measured.low and measured.high <= upper:
         return "holds", measured.reason
     if measured.high < lower or measured.low > upper:
-        return "fails", measured.reason
+        return (
+            ("undecided at this scale", measured.unfinished)
+            if measured.unfinished
+            else ("fails", measured.reason)
+        )
     edges = [f"{edge:.6g}" for edge in (lower, upper) if measured.low <= edge <= measured.high]
     straddled = f"the interval {measured.low:.6g} to {measured.high:.6g} straddles {' and '.join(edges)}"
     return "undecided at this scale", measured.reason or straddled
