@@ -166,11 +166,9 @@ def _decide(claim: Claim, measured: Measurement) -> tuple[Outcome, str | None]:
     if lower <= measured.low and measured.high <= upper:
         return "holds", measured.reason
     if measured.high < lower or measured.low > upper:
-        return (
-            ("undecided at this scale", measured.unfinished)
-            if measured.unfinished
-            else ("fails", measured.reason)
-        )
+        if measured.unfinished:
+            return "undecided at this scale", measured.unfinished
+        return "fails", measured.reason
     edges = [f"{edge:.6g}" for edge in (lower, upper) if measured.low <= edge <= measured.high]
     straddled = f"the interval {measured.low:.6g} to {measured.high:.6g} straddles {' and '.join(edges)}"
     return "undecided at this scale", measured.reason or straddled
