@@ -141,6 +141,18 @@ def test_times_and_positions_do_not_know_of_each_other():
     assert l2(frames[4], frames[0]) > 0.01
 
 
+def test_atoms_that_cross_a_face_of_slices_do_not_make_patterns_jump():
+    """Heights that change by less than a slice do not matter; the mean while present does."""
+    still, times = perovskite(times=1), 4
+    positions, present = np.repeat(still.positions, times, 0), np.ones((times, 60), dtype=bool)
+    positions[:, :, 2] += np.array([-0.3, -0.1, 0.1, 0.3])[:, None]
+    positions[3, 7, 2], present[3, 7] = 1e3, False
+    frames = acquire(moving(still.numbers, positions.clip(0.0, BOX[2]), present=present))
+    np.testing.assert_array_equal(frames[1:3], frames[:2])
+    still.positions[0, 7, 2] -= 0.1
+    np.testing.assert_allclose(frames[0], acquire(still)[0], atol=1e-7)
+
+
 def test_a_repeating_box_is_given_once():
     once = perovskite((2, 2, 1))
     above = once.positions + [0, 0, 3.9]

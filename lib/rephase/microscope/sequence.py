@@ -2,8 +2,9 @@
 
 At each time the transmission functions of all slices are computed once and shared by
 all positions. Thermal displacements are those of frozen phonons, drawn for each atom
-once and kept at all times: a sequence changes only as its trajectory does, however few
-configurations are averaged.
+once and kept at all times, and an atom stays in the slice that holds its mean height:
+a sequence changes as its trajectory does, without flicker or jumps of its own, however
+few configurations are averaged and however atoms lie to the faces of slices.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ def acquire_sequence(
     ----------
     trajectory : Trajectory
         Atoms that are not present, wherever they are said to be, scatter nothing.
+        Atoms move by less than a slice along the beam.
     optics : Optics
         The probe.
     positions_angstrom : array (position, 2)
@@ -102,13 +104,15 @@ def acquire_sequence(
     kind, at = dtype.to_complex(), torch.from_numpy(np.ascontiguousarray(positions_angstrom))
     probes = probe(optics, gpts, box[:2], at, dtype=kind, device=device)
     step = propagator(gpts, thicknesses[0], optics.energy_ev, box[:2], kind, device)
-    moves = _thermal_moves(trajectory, simulation)
+    moves, heights = _thermal_moves(trajectory, simulation), _mean_heights(trajectory)
     frames = torch.zeros(len(trajectory.times), len(at), detector_px, detector_px, dtype=dtype, device=device)
     stack_bytes = len(thicknesses) * math.prod(gpts) * kind.itemsize
     at_once = max(1, min(STACK_BYTES[device.type] // stack_bytes, BATCH[device.type] // len(at)))
     for some in np.split(np.arange(len(frames)), range(at_once, len(frames), at_once)):
         for move in moves:
-            stack = _transmissions(trajectory, some, move, thicknesses, gpts, optics.energy_ev, dtype, device)
+            layer = layer_of(torch.from_numpy(heights + move[:, 2]), thicknesses)
+            volts = _potential(trajectory, some, move, layer, len(thicknesses), gpts, dtype, device)
+            stack = antialiased_transmission(volts, optics.energy_ev, box[:2])
             for part in torch.arange(len(at), device=device).split(max(1, BATCH[device.type] // len(some))):
                 spectra = _pass(probes[part], stack, step, repeats)
                 intensities = spectra.real.square() + spectra.imag.square()
@@ -177,24 +181,36 @@ def _thermal_moves(trajectory: Trajectory, simulation: Simulation) -> list[Float
     ]
 
 
-def _transmissions(
+def _mean_heights(trajectory: Trajectory) -> Float[np.ndarray, " atom"]:
+    """Mean coordinate along the beam of each atom while it is present."""
+    heights = np.where(trajectory.present, trajectory.positions[..., 2], 0).sum(0, dtype=np.float64)
+    return heights / trajectory.present.sum(0).clip(1)
+
+
+def _potential(
     trajectory: Trajectory,
     frames: Int[np.ndarray, " frame"],
     move: Float[np.ndarray, "atom 3"],
-    thicknesses: tuple[float, ...],
+    layer: Int[torch.Tensor, " atom"],
+    layers: int,
     gpts: tuple[int, int],
-    energy_ev: float,
     dtype: torch.dtype,
     device: torch.device,
-) -> Complex[torch.Tensor, "frame slice row col"]:
-    """Transmission functions of the frames' slices; displaced atoms stay within the surfaces."""
+) -> Float[torch.Tensor, "frame {layers} row col"]:
+    """Projected potential of the slices of some frames, in V angstrom."""
     frame, atom = np.nonzero(trajectory.present[frames])
-    moved = torch.from_numpy(trajectory.positions[frames[frame], atom] + move[atom]).to(device)
-    numbers = torch.from_numpy(np.asarray(trajectory.numbers)[atom]).to(device)
-    layer = layer_of(moved[:, 2], thicknesses) + len(thicknesses) * torch.from_numpy(frame).to(device)
-    box, layers = tuple(map(float, trajectory.box_angstrom[:2])), len(frames) * len(thicknesses)
-    volts = layer_potential(moved[:, :2], numbers, layer, layers, box, gpts, dtype)
-    return antialiased_transmission(volts, energy_ev, box).unflatten(0, (len(frames), len(thicknesses)))
+    plane = trajectory.positions[frames[frame], atom, :2] + move[atom, :2]
+    numbers, where = torch.from_numpy(np.asarray(trajectory.numbers)[atom]), layers * torch.from_numpy(frame)
+    volts = layer_potential(
+        torch.from_numpy(plane).to(device),
+        numbers.to(device),
+        (where + layer[atom]).to(device),
+        layers * len(frames),
+        tuple(map(float, trajectory.box_angstrom[:2])),
+        gpts,
+        dtype,
+    )
+    return volts.unflatten(0, (len(frames), layers))
 
 
 def _pass(
