@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from rephase.errors import InputError
-from rephase.sequence import linear, pchip
+from rephase.sequence import gaussian_process, joint, linear, modes, pchip
 from rephase.sequence.completed import Completed, Frames, Mask, Times
+from rephase.sequence.gaussian_process import GaussianProcessSettings
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class Method:
 METHODS = {
     "linear": Method("linear interpolation", linear, linear.LinearSettings),
     "pchip": Method("PCHIP", pchip, pchip.PchipSettings),
+    "modes": Method("PCA + interpolation", modes, modes.ModesSettings),
+    "gp_modes": Method("GP per mode", gaussian_process, GaussianProcessSettings, {"series": "mode"}),
+    "gp_sequence": Method("GP", gaussian_process, GaussianProcessSettings, {"series": "sequence"}),
+    "joint": Method("joint estimate", joint, joint.JointSettings),
 }
 
 
