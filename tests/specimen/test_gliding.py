@@ -158,6 +158,10 @@ def test_it_leaves_the_crystal_slipped_by_its_burgers_vector(name, character, li
     assert np.allclose(np.linalg.norm(shift, axis=1), length / 2, atol=1e-4)
     axis = {"edge": 0, "screw": 2 if line == "along" else 1}[character]
     assert np.allclose(np.abs(shift[:, axis]), length / 2, atol=1e-4)
+    height = moved.positions[0, :, 1 if line == "along" else 2]
+    upper = (height > np.median(height) + 2) & (height < height.max() - 2)
+    forward = -1 if (character, line) == ("screw", "across") else 1  # the line then runs along -y
+    assert np.all(shift[upper, axis] * forward > 0)
     assert {-1.0, 1.0} == set(np.sign(shift[:, axis]))
 
 
