@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
 from rephase.sequence.gaussian_process import complete as gaussian_process
 from rephase.sequence.joint import JointSettings, complete
@@ -55,6 +56,21 @@ def test_the_covariance_of_what_is_all_observed_is_that_of_the_frames():
     found = complete(TIMES, frames, np.ones((80, 4), dtype=bool), settings).details["covariance"]
     flat = truth.reshape(80, -1)
     assert found == pytest.approx(flat @ flat.T / flat.shape[1], rel=2e-3)
+
+
+def test_each_round_makes_the_observed_frames_more_likely():
+    _, frames = shared_curves(3, noise=0.2)
+    mask = draw_mask(80, 4, 0.7, 3, arm="staggered")
+    likelihoods = []
+    for rounds in (0, 1, 2, 4, 8, 16):
+        details = complete(TIMES, frames, mask, JointSettings(smoothness=1e-9, rounds=rounds)).details
+        noisy = details["covariance"] + details["noise"] ** 2 * np.eye(80)
+        likelihoods.append(0.0)
+        for position in range(4):
+            seen = np.flatnonzero(mask[:, position])
+            normal = multivariate_normal(cov=noisy[np.ix_(seen, seen)])
+            likelihoods[-1] += normal.logpdf(frames[seen, position].reshape(len(seen), -1).T).sum()
+    assert np.all(np.diff(likelihoods) > 0)
 
 
 def test_errors_are_as_large_as_foretold():

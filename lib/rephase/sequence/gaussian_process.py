@@ -25,7 +25,7 @@ from rephase.sequence.modes import principal_modes
 from rephase.sequence.sampling import alike
 
 LENGTHS = np.geomspace(0.1, 100, 49)  # tried for l, in units of the sequence's time per observed frame
-LENGTH_PRIOR, RATIO_PRIOR = (1.0, 3.0), (1e-2, 10.0)  # median, and factor of one standard deviation
+LENGTH_PRIOR, RATIO_PRIOR = (1.0, 3.0), (1e-2, 100.0)  # median, and factor of one standard deviation
 
 
 class GaussianProcessSettings(MethodSettings):
