@@ -118,6 +118,12 @@ def test_a_straddled_threshold_is_the_reason(tmp_path):
 
 
 @pytest.mark.parametrize("interval", [(0.95, 1.05), (2.0, 3.0), (0.5, 1.0)])
+def test_an_order_straddles_zero(tmp_path):
+    assert verdict(claim_with(tmp_path, {"kind": "order"}), measured(-0.1, 0.2)).reason.endswith(
+        "straddles 0"
+    )
+
+
 def test_too_few_seeds_and_no_value_are_undecided(interval, tmp_path):
     claim = claim_with(tmp_path, {"kind": "interval", "margin": 0.1})
     few = verdict(claim, measured(*interval, n_seeds=2))

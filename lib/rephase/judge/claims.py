@@ -169,7 +169,7 @@ def _decide(claim: Claim, measured: Measurement) -> tuple[Outcome, str | None]:
         if measured.unfinished:
             return "undecided at this scale", measured.unfinished
         return "fails", measured.reason
-    edges = [f"{edge:.6g}" for edge in (lower, upper) if measured.low <= edge <= measured.high]
+    edges = [f"{round(edge, 12):.6g}" for edge in (lower, upper) if measured.low <= edge <= measured.high]
     straddled = f"the interval {measured.low:.6g} to {measured.high:.6g} straddles {' and '.join(edges)}"
     return "undecided at this scale", measured.reason or straddled
 
