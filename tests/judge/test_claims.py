@@ -111,6 +111,12 @@ def test_what_is_unfinished_may_hold_and_cannot_fail(tmp_path):
     assert verdict(claim, measured(-0.2, -0.1)).outcome == "fails"
 
 
+def test_an_order_straddles_zero(tmp_path):
+    assert verdict(claim_with(tmp_path, {"kind": "order"}), measured(-0.1, 0.2)).reason.endswith(
+        "straddles 0"
+    )
+
+
 def test_a_straddled_threshold_is_the_reason(tmp_path):
     claim = claim_with(tmp_path, {"kind": "at_least", "threshold": 2.0})
     assert "1.9 to 2.2 straddles 2" in verdict(claim, measured(1.9, 2.2)).reason
@@ -118,12 +124,6 @@ def test_a_straddled_threshold_is_the_reason(tmp_path):
 
 
 @pytest.mark.parametrize("interval", [(0.95, 1.05), (2.0, 3.0), (0.5, 1.0)])
-def test_an_order_straddles_zero(tmp_path):
-    assert verdict(claim_with(tmp_path, {"kind": "order"}), measured(-0.1, 0.2)).reason.endswith(
-        "straddles 0"
-    )
-
-
 def test_too_few_seeds_and_no_value_are_undecided(interval, tmp_path):
     claim = claim_with(tmp_path, {"kind": "interval", "margin": 0.1})
     few = verdict(claim, measured(*interval, n_seeds=2))
