@@ -45,7 +45,7 @@ def test_run_by_hand_it_is_the_stage_at_smoke(path, cells, monkeypatch):
     assert {name: given.get(name) for name in passed} == passed
     files = given.keys() - passed.keys()
     assert "out" in files
-    known = r"(build/try|results/smoke|results/bench)/.+|results/bench|claims\.yaml"
+    known = r"(build/try|results/smoke|results/bench)/.+|claims\.yaml"
     assert all(re.fullmatch(known, given[name]) for name in files)
 
 

@@ -25,10 +25,6 @@ def md5(path: Path | str) -> str:
         return hashlib.file_digest(stream, "md5").hexdigest()
 
 
-def _files(path: Path) -> list[Path]:
-    return sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
-
-
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
     found = {"python": platform.python_version()}
@@ -55,14 +51,14 @@ def provenance(code: Path, inputs: Mapping[str, str], parameters: Mapping[str, A
     code : Path
         Canonical description of the notebook (:mod:`rephase.publish.canonical`).
     inputs : mapping
-        Parameter name -> path of every input file or folder.
+        Parameter name -> path of every input file.
     parameters : mapping
         Parameters of the notebook, without paths.
     """
     return {
         "notebook": f"{code.parent.name}/{code.stem}",
         "code_md5": md5(code),
-        "inputs_md5": {str(file): md5(file) for path in inputs.values() for file in _files(Path(path))},
+        "inputs_md5": {path: md5(path) for path in inputs.values()},
         "parameters": dict(parameters),
         "versions": versions(),
         "device": device(),
