@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from rephase.errors import InputError
+from rephase.files import invalid
 from rephase.sequence import gaussian_process, joint, linear, modes, pchip
 from rephase.sequence.completed import Completed, Frames, Mask, Times
 from rephase.sequence.gaussian_process import GaussianProcessSettings
@@ -86,7 +87,5 @@ def complete(name: str, times: Times, frames: Frames, mask: Mask, **settings: An
     try:
         checked = row.settings(**(settings | dict(row.fixed)))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise InputError(f"settings of {name}: {key}", repr(first["input"]), first["msg"]) from None
+        raise invalid(f"settings of {name}", error) from None
     return row.module.complete(times, frames, mask, checked)
