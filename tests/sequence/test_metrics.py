@@ -146,6 +146,8 @@ def test_what_cannot_be_compared_is_refused(case):
         measure(estimate[1:], truth, mask, context)
     with pytest.raises(InputError, match="mask: found shape"):
         measure(estimate, truth, mask[1:], context)
+    with pytest.raises(InputError, match=r"truth: found \(6, 14\) pixels, expected at least 7 x 7"):
+        measure(estimate[:, :, :6], truth[:, :, :6], mask, context)
     with pytest.raises(InputError, match="estimate: found values that are NaN"):
         measure(np.where(mask[..., None, None], np.nan, estimate), truth, mask, context)
     with pytest.raises(InputError, match="truth: found frames that never change"):

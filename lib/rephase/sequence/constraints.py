@@ -144,7 +144,7 @@ def violations(
     if not (np.isfinite(structure).all() and structure.min() >= 0 and structure.any()):
         raise InputError("structure", "negative, infinite or nothing but zeros", "values of |F|^2")
     _check_intensity(intensity)
-    values, known = (torch.from_numpy(np.array(a, np.float64, order="C")) for a in (frames, structure))
+    values, known = (torch.from_numpy(np.array(a, frames.dtype, order="C")) for a in (frames, structure))
     losses = {
         "friedel": friedel(values),
         "kinematic": kinematic(values, known),

@@ -42,7 +42,7 @@ from rephase.errors import InputError
 from rephase.sequence.completed import Frames, Mask
 from rephase.sequence.constraints import paired, violations
 
-SSIM_FRAMES = 128
+SSIM_FRAMES, SSIM_WINDOW = 64, 7
 _UNOBSERVED = "_unobserved"
 
 
@@ -88,10 +88,11 @@ def measure(estimate: Frames, truth: Frames, mask: Mask, context: Context) -> di
     Raises
     ------
     InputError
-        If shapes differ, a value is not finite, the truth never changes or has no intensity outside
-        the disc, or a frame has no intensity.
+        If shapes differ, frames are smaller than the window of SSIM, a value is not finite, the
+        truth never changes, or a frame has no intensity.
     """
     _check(estimate, truth, mask)
+    broken = violations(estimate, context.structure, context.intensity)
     estimate, truth = estimate.astype(np.float64), truth.astype(np.float64)
     sums = _sums(estimate, truth, context)
     found = {}
@@ -103,7 +104,6 @@ def measure(estimate: Frames, truth: Frames, mask: Mask, context: Context) -> di
         found |= {name + suffix: value for name, value in values.items()}
     for name, frames in (("tcs", estimate), ("tcs_of_truth", truth)):
         found[name] = temporal_consistency(frames, truth)
-    broken = violations(estimate, context.structure, context.intensity)
     return found | {f"violation_{name}": value for name, value in broken.items()}
 
 
@@ -133,9 +133,9 @@ def mean_ssim(estimate: Frames, truth: Frames, at: Int[np.ndarray, "frame 2"]) -
     if not len(at):
         return math.nan
     some = np.random.default_rng(0).permutation(len(at))[:SSIM_FRAMES]
-    span = float(truth.max())
+    options = {"data_range": float(truth.max()), "win_size": SSIM_WINDOW}
     return float(
-        np.mean([structural_similarity(truth[t, r], estimate[t, r], data_range=span) for t, r in at[some]])
+        np.mean([structural_similarity(truth[t, r], estimate[t, r], **options) for t, r in at[some]])
     )
 
 
@@ -217,6 +217,9 @@ def _check(estimate: Frames, truth: Frames, mask: Mask) -> None:
         raise InputError("estimate", f"shape {estimate.shape}", f"the truth's, {truth.shape}")
     if mask.shape != truth.shape[:2]:
         raise InputError("mask", f"shape {mask.shape}", f"(time, position) = {truth.shape[:2]}")
+    if min(truth.shape[2:]) < SSIM_WINDOW:
+        found = f"{truth.shape[2:]} pixels"
+        raise InputError("truth", found, f"at least {SSIM_WINDOW} x {SSIM_WINDOW}, the window of SSIM")
     for name, frames in (("estimate", estimate), ("truth", truth)):
         if not np.isfinite(frames).all():
             raise InputError(name, "values that are NaN or infinite", "finite values")
