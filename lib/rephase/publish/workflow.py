@@ -70,7 +70,7 @@ def workflow(
     both, pixel = slice(0, 2), pixel_angstrom
     _kernel(panel(0, 0), patterns, pixel_mrad, power)
     seen = panel(1, 0)
-    show_image(seen, np.abs(probe), pixel, "b  probe, amplitude", cmap="magma", colorbar=False)
+    show_image(seen, np.abs(probe), pixel, "b  probe", cmap="magma", colorbar=False)
     _arrow(panel(both, 1))
     _network(panel(both, 2))
     _arrow(panel(both, 3))

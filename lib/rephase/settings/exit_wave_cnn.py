@@ -45,9 +45,11 @@ class Train(Settings):
     channels: Annotated[int, Field(ge=2)]
     batch: Count
     learning_rate: Positive
+    largest_gradient: Positive | None
     epochs: Count
     fine_tuning_epochs: Count
-    ablation_epochs: Count
+    variants_of: Literal["own", "paper"]
+    variant_epochs: Count
     training_seeds: Annotated[int, Field(ge=1)]
     precision: Literal["32", "bf16"]
 
@@ -58,6 +60,7 @@ class Reconstruct(Settings):
     doses: Doses
     ladder: Doses
     noise_seeds: Count
+    few_noise_seeds: Count
     low_dose: Positive
     batch: Count
     precision: Literal["float32", "bfloat16"]

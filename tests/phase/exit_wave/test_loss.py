@@ -20,6 +20,7 @@ from rephase.phase.exit_wave.loss import (
 
 UNWEIGHTED = LossSettings(phase_weight="none", intensity_unit="fraction")
 DIRECT = LossSettings(phase_form="direct")
+RANDOM = {"sin": 0.5, "cos": 0.5}  # mean squares for a random phase
 VARIANTS = [LossSettings(), LossSettings(phase_weight="intensity"), UNWEIGHTED, DIRECT]
 PROBE = Frame.of_aperture(Optics(energy_ev=200e3, semiangle_mrad=20.0, cs_angstrom=1e4), 10.0).probe()
 
@@ -63,9 +64,13 @@ def by_hand(predicted, true, probe, settings: LossSettings, faded: bool = True) 
         found[f"intensity_{plane}"] = np.mean(((intensities[0] - intensities[1]) ** 2).mean((-2, -1)) / unit)
         weight = np.abs(t) ** {"amplitude": 1, "intensity": 2, "none": 0}[settings.phase_weight]
         floor = (1e-3 if faded else 0) * np.sqrt((np.abs(t) ** 2).mean((-2, -1), keepdims=True))
-        for name in ("sin", "cos") if settings.phase_form == "sin_cos" else ("phase",):
+        power = 1 if settings.phase_form == "sin_cos" else 2
+        present = [(np.abs(wave) ** 2 / (np.abs(wave) ** 2 + floor**2)) ** power for wave in (t, p)]
+        missing = np.maximum(present[0] - present[1], 0)
+        for name, cost in RANDOM.items() if settings.phase_form == "sin_cos" else (("phase", math.pi**2 / 3),):
             values = [seen(name, wave, floor) for wave in (p, t)]
-            found[f"{name}_{plane}"] = np.average((values[0] - values[1]) ** 2, (-2, -1), weight).mean()
+            error = (values[0] - values[1]) ** 2 + cost * missing
+            found[f"{name}_{plane}"] = np.average(error, (-2, -1), weight).mean()
     weight, objects = eq_7(probe), [np.angle(wave / probe) for wave in (predicted, true)]
     square = np.angle(np.exp(1j * (objects[0] - objects[1]))) ** 2
     found["object_phase"] = np.average(square, (-2, -1), weight).mean()
@@ -118,6 +123,23 @@ def test_the_phase_itself_is_weighted_in_k_space_too():
     waves, found = case(), terms(*case(), DIRECT)
     expected = sum(found.values()) + 2 * found["phase_k"] + sum(penalties(waves[0]).values())
     torch.testing.assert_close(loss(*waves, settings=DIRECT), expected)
+
+
+@pytest.mark.parametrize("settings", [LossSettings(), DIRECT])
+def test_a_wave_of_random_phase_costs_the_same_however_faint(settings):
+    """Else a network would first learn to scatter nothing, and would find it hard to leave off."""
+    true, probe = (wave.expand(20, -1, -1, -1).flatten(0, 1) for wave in case()[1:])
+    random = torch.rand(true.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    shape = focused(diffracted(true).abs() * torch.exp(2j * math.pi * random))
+    costs = [terms(size * shape, true, probe, settings) for size in (1.0, 1e-3, 1e-6)]
+    for name in costs[0].keys() & {"sin_k", "cos_k", "phase_k"}:
+        assert [cost[name].item() for cost in costs[1:]] == pytest.approx([costs[0][name].item()] * 2, rel=0.03)
+
+
+def test_no_wave_has_no_cheap_phase():
+    _, true, probe = case()
+    nothing = terms(1e-6 * true, true, probe)
+    assert nothing["object_phase"].item() == pytest.approx(math.pi**2 / 3, rel=0.05)
 
 
 def test_a_global_phase_is_seen_by_phases_and_by_nothing_else():

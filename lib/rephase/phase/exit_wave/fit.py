@@ -84,6 +84,7 @@ def _trainer(settings: FitSettings, folder: Path, device: torch.device) -> Train
         accelerator="gpu" if device.type == "cuda" else device.type,
         devices=[device.index or 0] if device.type == "cuda" else 1,
         max_epochs=settings.all_epochs,
+        gradient_clip_val=settings.largest_gradient,
         callbacks=[EveryEpoch(folder / CHECKPOINT)],
         default_root_dir=folder,
         logger=False,

@@ -13,7 +13,9 @@ The paper leaves open, and we choose:
   weighted by the true amplitude; ``phase_weight='none'`` weights them alike, as Eq. 11 reads.
 - Where an amplitude is not far above ``FLOOR`` of the true wave's root mean square, sine, cosine and
   phase fade to 0. Exact ones have gradients as 1 / |psi|, 1e8 and more outside the aperture of
-  a network's first prediction, the probe.
+  a network's first prediction, the probe. Where a wave is wanted, its lack costs what a phase at random
+  costs on average: if nothing were cheaper than what is not yet right, a network would first learn to
+  scatter nothing beyond the aperture, and would be slow to leave off.
 - The object's phase is that of ``psi conj(probe)``, which divides by nothing, weighted by Eq. 7: by
   the probe's intensity where that exceeds a tenth of its maximum. Its difference is taken on the
   circle, so that a heavy column's phase beyond pi is as near to what precedes it as it should be.
@@ -42,6 +44,7 @@ Scalar = Float[torch.Tensor, ""]
 FLOOR = 1e-3
 LEAST_POWER = 1e-20  # below it, and far below FLOOR, the gradient of a phase is no number in float32
 LEAST_CONTRAST_RAD = 1e-4
+RANDOM_SINE, RANDOM_PHASE = 1 / 2, math.pi**2 / 3  # mean squares of a random phase's sine, and of itself
 PROBE_THRESHOLD = 0.1  # Eq. 7
 
 
@@ -153,12 +156,15 @@ def phase_errors(
     waves = predicted / scale, true / scale
     if form == "direct":
         found, wanted = map(_faded_phase, waves)
-        return {"phase": _weighted_mean((found - wanted).square(), weights).mean()}
-    found, wanted = map(_faded_unit, waves)
-    return {
-        "sin": _weighted_mean((found.imag - wanted.imag).square(), weights).mean(),
-        "cos": _weighted_mean((found.real - wanted.real).square(), weights).mean(),
-    }
+        errors = {"phase": (found - wanted).square() + RANDOM_PHASE * _missing(*waves, 2)}
+    else:
+        found, wanted = map(_faded_unit, waves)
+        missing = _missing(*waves, 1)
+        errors = {
+            "sin": (found.imag - wanted.imag).square() + RANDOM_SINE * missing,
+            "cos": (found.real - wanted.real).square() + RANDOM_SINE * missing,
+        }
+    return {name: _weighted_mean(error, weights).mean() for name, error in errors.items()}
 
 
 def object_weights(probe: Wave) -> Maps:
@@ -176,8 +182,9 @@ def object_phase(wave: Wave, probe: Wave) -> Maps:
 
 def object_phase_error(predicted: Wave, true: Wave, probe: Wave) -> Scalar:
     """Weighted mean squared difference of the objects' phases, on the circle; the probe's phase cancels."""
-    difference = _faded_phase(predicted * true.conj() / _rms(true) ** 2)
-    return _weighted_mean(difference.square(), object_weights(probe)).mean()
+    found, wanted = (wave * true.conj() / _rms(true) ** 2 for wave in (predicted, true))
+    error = _faded_phase(found).square() + RANDOM_PHASE * _missing(found, wanted, 2)
+    return _weighted_mean(error, object_weights(probe)).mean()
 
 
 def object_correlation_error(predicted: Wave, true: Wave, probe: Wave) -> Scalar:
@@ -195,16 +202,26 @@ def correlation(first: Maps, second: Maps, weights: Maps) -> Float[torch.Tensor,
     return covariance / math.prod(deviations)
 
 
+def _present(wave: Wave) -> Maps:
+    """1 where there is a wave, 0 far below `FLOOR`."""
+    power = _squared(wave)
+    return power / (power + FLOOR**2)
+
+
+def _missing(found: Wave, wanted: Wave, power: int) -> Maps:
+    """1 where a wave is wanted and there is none; fading to this power."""
+    return (_present(wanted) ** power - _present(found) ** power).clamp_min(0)
+
+
 def _faded_unit(wave: Wave) -> Wave:
-    """``exp(i phase)``, which fades where the amplitude is below `FLOOR`."""
+    """``exp(i phase)``, which fades where the amplitude is below `FLOOR`; its square is `_present`."""
     return wave / (_squared(wave) + FLOOR**2).sqrt()
 
 
 def _faded_phase(wave: Wave) -> Maps:
     """The phase, which fades where the amplitude is below `FLOOR`; its gradient is finite at 0."""
-    power = _squared(wave)
-    safe = torch.where(power > LEAST_POWER, wave, torch.ones_like(wave))
-    return safe.angle() * power / (power + FLOOR**2)
+    safe = torch.where(_squared(wave) > LEAST_POWER, wave, torch.ones_like(wave))
+    return safe.angle() * _present(wave)
 
 
 def _weighted_mean(values: Maps, weights: Maps) -> Float[torch.Tensor, " batch"]:

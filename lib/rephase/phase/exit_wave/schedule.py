@@ -29,6 +29,10 @@ class FitSettings(BaseModel):
     batch : int
     learning_rate, momentum : float
         Of Adam, whose first moment has this ``beta1``.
+    largest_gradient : float, optional
+        Longer gradients, all parameters taken together, are shortened to this. The first gradients
+        of the two scales are a thousand times longer than later ones, and Adam remembers their
+        squares for a thousand steps: short trainings are over before it forgets them.
     schedule : {'plateau', 'cosine'}
         'plateau' halves the rate when the validation loss has not decreased for
         ``patience`` epochs; 'cosine' lowers it to 0 along half a wave, for short trainings, and
@@ -50,6 +54,7 @@ class FitSettings(BaseModel):
     batch: int = Field(default=256, ge=2)
     learning_rate: float = Field(default=5e-4, gt=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    largest_gradient: float | None = Field(default=None, gt=0)
     schedule: Literal["plateau", "cosine"] = "plateau"
     patience: int = Field(default=3, ge=1)
     fine_tune_object_weight: float = Field(default=10.0, ge=1)
