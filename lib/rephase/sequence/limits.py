@@ -6,7 +6,8 @@
     the same times, no such weights do better on average over the counting noise. It is not a
     bound: what is not linear, or lets one pixel or position tell of another, may pass it.
 `fit` : the motion's own law is known, and only its parameters are fitted to the counts. Not a
-    bound either, but hardly any method knows more.
+    bound either: where all change falls between two observed frames, least squares picks one of
+    many parameters that agree with them, and knowing which are likely would help.
 `generator_floor` : the Cramer-Rao bound of such a fit: no unbiased estimate of the parameters
     leaves less error in the frames (to first order in the errors of the parameters).
 `counting_nmse` : the error of a sequence of which every frame is counted once and left as it is.
