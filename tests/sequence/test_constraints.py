@@ -9,8 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rephase.errors import InputError
-from rephase.microscope.optics import wavelength
-from rephase.microscope.potential import scattering_factor
 from rephase.sequence import constraints
 from rephase.sequence.metrics import centre_of_mass
 
@@ -181,22 +179,6 @@ def test_first_order_smoothness_at_even_times_is_that_of_the_paper():
     paper = sum(power(frames[t + 1] - frames[t]) for t in range(4))  # Eq. 13
     found = constraints.temporal(torch.tensor(frames), times, order=1)
     assert float(found) == pytest.approx(paper / power(frames))
-
-
-def test_structure_factors_of_a_body_centred_cell():
-    """Two equal atoms: |F|^2 = f^2 |1 + exp(-2 pi i (h + k)/2)|^2, extinct for odd h + k."""
-    side, energy_ev = 4.0, 200e3
-    mrad = 1e3 * wavelength(energy_ev) / side / 2  # two pixels from one reflection to the next
-    plane = np.array([[0.3, 0.1], [2.3, 2.1]])
-    found = constraints.structure_intensity(plane, np.array([26, 26]), (9, 8), mrad, energy_ev)
-    row, col = (axis / 2 for axis in coordinates((9, 8)))
-    factor = scattering_factor(26, torch.tensor((row**2 + col**2) / side**2)).numpy()
-    expected = factor**2 * 4 * np.cos(np.pi * (row + col) / 2) ** 2
-    assert found == pytest.approx(expected, abs=1e-9)
-    assert found[4, 4] == pytest.approx(4 * factor[4, 4] ** 2)
-    two = constraints.structure_intensity(plane, np.array([26, 8]), (9, 8), mrad, energy_ev)
-    light = float(scattering_factor(8, torch.tensor(0.0, dtype=torch.float64)))
-    assert two[4, 4] == pytest.approx((factor[4, 4] + light) ** 2)
 
 
 def test_controls_obey_the_laws_that_they_enforce():

@@ -32,11 +32,9 @@ from typing import Literal, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from rephase.errors import InputError
-from rephase.microscope.optics import wavelength
-from rephase.microscope.potential import scattering_factor
 from rephase.sequence.completed import Frames, Mask
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
@@ -60,7 +58,8 @@ def kinematic(frames: Sequences, structure: Structures) -> PerSequence:
     ----------
     frames : tensor (..., time, position, row, col)
     structure : tensor (..., row, col)
-        |F(k)|^2 on the pixels, in any unit; see `structure_intensity`.
+        |F(k)|^2 of the known crystal on the pixels, in any unit, as
+        `rephase.sequence.simulate.structure` gives it.
     """
     frames, structure = _precise(frames), _precise(structure)[..., None, None, :, :]
     structure = structure / _at_least_tiny(structure.mean(dim=(-2, -1), keepdim=True))
@@ -157,45 +156,6 @@ def violations(
 def mean_intensity(frames: Frames, mask: Mask) -> float:
     """I0: total intensity of a frame, averaged over those observed."""
     return float(frames[mask].sum(axis=(1, 2), dtype=np.float64).mean())
-
-
-def structure_intensity(
-    plane_angstrom: Float[np.ndarray, "atom 2"],
-    numbers: Int[np.ndarray, " atom"],
-    pixels: tuple[int, int],
-    pixel_mrad: Real,
-    energy_ev: Real,
-) -> Float[np.ndarray, "row col"]:
-    """|F(k)|^2 of a cell seen along the beam, in angstrom^2.
-
-    F(k) = sum_atoms f(|k|) exp(-2 pi i k r) at every pixel, with the factors f of Lobato and
-    Van Dyck (2014). Between reflections it depends on which cell of the crystal is taken.
-
-    Parameters
-    ----------
-    plane_angstrom : array (atom, 2)
-        Coordinates of the cell's atoms along (axis 0, axis 1).
-    numbers : array (atom,)
-        Atomic numbers.
-    pixels : (int, int)
-        Rows and columns of the detector, the beam at ``n // 2``.
-    pixel_mrad, energy_ev : float
-
-    Raises
-    ------
-    InputError
-        If an element is unknown.
-    """
-    scale = 1e-3 * pixel_mrad / wavelength(float(energy_ev))
-    k = [scale * (np.arange(size) - size // 2) for size in pixels]
-    squared = torch.from_numpy(k[0][:, None] ** 2 + k[1] ** 2)
-    found = np.zeros(pixels, dtype=complex)
-    for number in np.unique(numbers):
-        places = plane_angstrom[numbers == number]
-        waves = (np.exp(-2j * np.pi * np.outer(axis, place)) for axis, place in zip(k, places.T, strict=True))
-        rows, cols = waves
-        found += scattering_factor(int(number), squared).numpy() * (rows @ cols.T)
-    return np.abs(found) ** 2
 
 
 def paired(frames: Array) -> Array:
