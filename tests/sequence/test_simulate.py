@@ -6,7 +6,7 @@ import torch
 
 from rephase.microscope.optics import wavelength
 from rephase.microscope.potential import scattering_factor
-from rephase.sequence.processes import Recording, draw
+from rephase.sequence.processes import Recording, crystal, draw
 from rephase.sequence.simulate import pixel_angstrom, simulate, structure, trajectory
 
 RECORDING = Recording(frames=3, frame_s=30.0)
@@ -100,6 +100,6 @@ def test_structure_factors_keep_friedels_law():
     np.testing.assert_allclose(found, found[::-1, ::-1], atol=1e-7)
 
 
-def test_heavier_elements_get_finer_pixels():
-    pixels = [pixel_angstrom(np.array([1, heaviest])) for heaviest in (13, 29, 82)]
+def test_denser_crystals_get_finer_pixels():
+    pixels = [pixel_angstrom(crystal("dislocation", name)) for name in ("NaCl", "MgO", "Fe")]
     assert pixels == sorted(pixels, reverse=True) and len(set(pixels)) == 3

@@ -6,7 +6,7 @@ amorphous (`specimen.amorphization`). Each has a time in which the patterns chan
 
     transition      the order parameter of a place goes from 10 to 90 %
     dislocation     the core passes the width of the probe, 0.51 / k (k: radius of the aperture)
-    damage          an atom keeps its direction: a fifth of the critical dose
+    damage          the beam brings the critical dose, after which atoms have left their sites
 
 and this time is drawn log-uniformly from a third to three times the mean gap between observed
 frames, ``Recording.gap_s``. When it begins, how the core is held up, how a front sweeps and all else
@@ -349,15 +349,14 @@ def _damage(
     energy_ev: float,
 ) -> AmorphizationSettings:
     zones = [(0, 0, 1), (1, 0, 0), (1, 1, 0)][: _ZONES.get(material, 2)]
-    critical, persistence = _log_uniform(rng, CRITICAL_DOSE), 0.2
+    critical = _log_uniform(rng, CRITICAL_DOSE)
     return AmorphizationSettings(
         **slab,
         zone_axis=zones[rng.integers(len(zones))],
         energy_ev=energy_ev,
-        dose_rate=persistence * critical / change_s,
+        dose_rate=critical / change_s,
         start_s=recording.duration_s * rng.uniform(0, 0.3),
         critical_dose=critical,
-        persistence=persistence,
         seed=int(rng.integers(2**31)),
     )
 

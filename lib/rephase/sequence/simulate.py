@@ -5,16 +5,18 @@ a few mrad a sheared crystal is a tilted one. Every slice of every frame has its
 thermal displacements, those of an atom staying as they are in all frames, so that no slice
 is like another and the whole thickness is computed.
 
-The wave's pixels are as fine as the heaviest element needs (``PIXELS``).
+The denser its electrons, the further a crystal scatters and the finer are the wave's pixels (``PIXELS``).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from ase import Atoms
+from jaxtyping import Float
 
 from rephase.microscope.optics import Optics
 from rephase.microscope.potential import scattering_factor
@@ -28,8 +30,8 @@ EVOLVE = {
     "dislocation": gliding.evolve,
     "damage": amorphization.evolve,
 }
-PIXELS = ((20, 0.25), (40, 0.18), (56, 0.16), (103, 0.13))
-"""Pixels in angstrom by the heaviest element, up to an atomic number."""
+PIXELS = ((1.0, 0.2), (1.5, 0.16), (math.inf, 0.13))
+"""Electrons per cubic angstrom, and the pixels in angstrom that suffice up to this density."""
 
 SLICE_ANGSTROM = 5.0
 _LONG_AGO_S = -1e9
@@ -80,7 +82,7 @@ def simulate(settings: SequenceSettings, device: torch.device | str = "cpu") -> 
         detector_px=recording.detector_px,
         detector_mrad=settings.pixel_mrad * recording.detector_px / 2,
         slice_angstrom=SLICE_ANGSTROM / recording.fineness,
-        pixel_angstrom=pixel_angstrom(moving.numbers) / recording.fineness,
+        pixel_angstrom=pixel_angstrom(crystal(settings.process, settings.material)) / recording.fineness,
         thermal_rms_angstrom=settings.thermal_rms_angstrom,
         configurations=recording.configurations,
         seed=settings.phonon_seed,
@@ -115,9 +117,10 @@ def scan_positions(
     return (grid + settings.scan_centre) * box_angstrom[:2]
 
 
-def pixel_angstrom(numbers: Int[np.ndarray, " atom"]) -> float:
-    """Pixels of the wave that the heaviest of these elements needs, in angstrom."""
-    return next(pixel for most, pixel in PIXELS if numbers.max() <= most)
+def pixel_angstrom(cell: Atoms) -> float:
+    """Pixels of the wave that a crystal needs, in angstrom."""
+    density = cell.numbers.sum() / cell.get_volume()
+    return next(pixel for most, pixel in PIXELS if density <= most)
 
 
 def structure(settings: SequenceSettings) -> Float[np.ndarray, "row col"]:
