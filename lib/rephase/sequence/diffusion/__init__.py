@@ -1,0 +1,1 @@
+"""Video diffusion: whole sequences drawn from noise, given the frames that were observed."""
