@@ -11,6 +11,7 @@ from rephase.sequence.sampling import draw_mask
 from rephase.sequence.sparsity import differences
 
 TIMES = np.linspace(0.0, 1.0, 40)
+STRONG = {"temporal": 1.0, "wavelet": 0.1}
 ARMS = pytest.mark.parametrize("arm", ["synchronous", "staggered"])
 
 
@@ -66,7 +67,8 @@ def test_noise_goes(arm, electrons):
     """The changes of these frames are sparse: hardly half the error of linear interpolation."""
     truth, frames = growing_discs(3000)
     mask = draw_mask(40, 2, 0.7, 3, arm=arm)
-    found = complete(TIMES, frames, mask, CompressedSettings(electrons=electrons))
+    settings = CompressedSettings(electrons=electrons, **STRONG)
+    found = complete(TIMES, frames, mask, settings)
     assert found.details["converged"] and found.details["distance"] <= 0.02
     assert error(found, truth) < 0.6 * error(linear(TIMES, frames, mask), truth)
 
@@ -86,7 +88,7 @@ def test_known_counting_noise_helps():
     truth, frames = growing_discs(1000, seed=1)
     mask = draw_mask(40, 2, 0.5, 3)
     known, estimated = (
-        error(complete(TIMES, frames, mask, CompressedSettings(electrons=electrons)), truth)
+        error(complete(TIMES, frames, mask, CompressedSettings(electrons=electrons, **STRONG)), truth)
         for electrons in (1000.0, None)
     )
     assert known < estimated

@@ -68,9 +68,9 @@ class CompressedSettings(MethodSettings):
         Where it is computed.
     """
 
-    temporal: float = Field(default=1.0, ge=0)
+    temporal: float = Field(default=0.5, ge=0)
     spatial: float = Field(default=0.1, ge=0)
-    wavelet: float = Field(default=0.1, ge=0)
+    wavelet: float = Field(default=0.03, ge=0)
     order: Literal[1, 2] = 1
     wavelets: Literal["frame", "time", "both"] = "both"
     electrons: float | None = Field(default=None, gt=0)
