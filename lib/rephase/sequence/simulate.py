@@ -3,7 +3,9 @@
 The crystal is tilted by a shear, ``x -> x + z tan(tilt)``: the box stays periodic, and for
 a few mrad a sheared crystal is a tilted one. Every slice of every frame has its own
 thermal displacements, those of an atom staying as they are in all frames, so that no slice
-is like another and the whole thickness is computed.
+is like another and the whole thickness is computed. A strain along the beam moves atoms, but
+slices stay as thick as they are and keep their atoms: the few per cent that a tetragonal slab gains
+or loses in height do not lengthen the way of the beam.
 
 The denser its electrons, the further a crystal scatters and the finer are the wave's pixels (``PIXELS``).
 """
