@@ -110,7 +110,8 @@ def test_straight_lines_between_observed_frames_are_a_minimum(order):
     curve = rng.normal(scale=2, size=11) + 10
     frames = np.broadcast_to(curve[:, None, None, None], (11, 1, 1, 1)).astype(np.float32)
     mask = np.isin(np.arange(11), seen)[:, None]
-    settings = {"spatial": 0.0, "wavelet": 0.0, "electrons": 10.0, "tolerance": 1e-4, "iterations": 5000}
+    settings = {"temporal": 1.0, "spatial": 0.0, "wavelet": 0.0, "electrons": 10.0}
+    settings |= {"tolerance": 1e-4, "iterations": 5000}
     found = complete(times, frames, mask, CompressedSettings(order=order, **settings))
     noise = found.details["noise"]
     unit = np.diff(times[seen]).mean() / np.diff(times).mean() if order == 2 else 1.0
