@@ -1,0 +1,106 @@
+"""What each z(t) knows of the observations."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from rephase.sequence.networks.latent import LATENTS, clock, control
+
+
+def state(kind, codes, observed, at, small):
+    torch.manual_seed(0)
+    return LATENTS[kind](small.latent, small.positions)(codes, observed, at)
+
+
+@pytest.fixture
+def setting(moving, seen, small):
+    torch.manual_seed(1)
+    observed, mask = seen(moving(2, 0))
+    codes = torch.randn(2, len(observed.knots), small.latent.code)
+    return codes, observed, mask
+
+
+@pytest.mark.parametrize("kind", LATENTS)
+def test_a_state_for_every_time_asked_for(kind, setting, small):
+    codes, observed, _ = setting
+    at = torch.tensor([0, 7, 29])
+    alone = state(kind, codes[1:], observed_one(observed, 1), at, small)
+    both = state(kind, codes, observed, at, small)
+    assert both.shape == (2, 3, small.latent.state)
+    assert torch.allclose(both[1:], alone, atol=1e-6)  # sequences do not know of each other
+    assert torch.allclose(both[:, 1:2], state(kind, codes, observed, at[1:2], small), atol=1e-6)
+
+
+def observed_one(observed, row):
+    parts = {name: getattr(observed, name)[row : row + 1] for name in ("frames", "mean", "spread", "known")}
+    return dataclasses.replace(observed, **parts)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reaches"),
+    [("none", False), ("lstm", True), ("cde", True), ("log_ode", True), ("ode", False)],
+)
+def test_temporal_models_know_of_every_code_and_the_others_do_not(kind, reaches, setting, small):
+    codes, observed, _ = setting
+    codes.requires_grad_()
+    state(kind, codes, observed, torch.tensor([0]), small).sum().backward()
+    assert bool(codes.grad[:, -1].abs().max() > 1e-7) == reaches
+
+
+def test_of_the_paper_s_ode_only_the_first_code_reaches_any_time(setting, small):
+    codes, observed, _ = setting
+    codes.requires_grad_()
+    state("ode", codes, observed, torch.arange(30), small).sum().backward()
+    assert codes.grad[:, 0].abs().max() > 0 and not codes.grad[:, 1:].any()
+
+
+def test_the_control_holds_time_counts_and_codes(setting, small):
+    codes, observed, mask = setting
+    values, times = control(codes, observed)
+    assert times[0] == 0 and times[-1] == 1
+    assert torch.allclose(values[..., 0], times.expand(2, -1))
+    counts = torch.from_numpy(mask.cumsum(axis=0) / mask.sum(axis=0))[(times * 29).round().long()]
+    assert torch.allclose(values[0, :, 1:3], counts.float())
+    inside = torch.isin((times * 29).round().long(), observed.knots)
+    assert torch.equal(values[:, inside, 3:], codes)
+
+
+def turned(observed):
+    """The sequence from its end to its beginning."""
+    return dataclasses.replace(
+        observed,
+        times=1 - observed.times.flip(0),
+        knots=29 - observed.knots.flip(0),
+        seen=observed.seen.flip(0),
+    )
+
+
+def test_the_reversed_control_is_that_of_the_reversed_sequence(setting):
+    codes, observed, _ = setting
+    for found, expected in zip(
+        control(codes, observed, reverse=True), control(codes.flip(1), turned(observed)), strict=True
+    ):
+        assert torch.allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["cde", "log_ode"])
+def test_with_directions_exchanged_a_reversed_sequence_gives_reversed_states(kind, setting, small):
+    """One field runs both ways: z differs by what tells the directions apart alone."""
+    codes, observed, _ = setting
+    torch.manual_seed(0)
+    latent = LATENTS[kind](small.latent, small.positions)
+    half = small.latent.state
+    with torch.no_grad():
+        latent.start.weight[:, -1] = 0  # the direction
+        latent.read.weight[:, half:] = latent.read.weight[:, :half]
+    at = torch.tensor([0, 11, 29])
+    forward, backward = latent(codes, observed, at), latent(codes.flip(1), turned(observed), 29 - at)
+    assert torch.allclose(forward, backward, atol=1e-5)
+
+
+def test_the_clock_ticks_at_the_knots():
+    ticks = torch.tensor([0.0, 0.2, 1.0])
+    assert clock(torch.tensor([0.0, 0.1, 0.2, 0.6, 1.0]), ticks) == pytest.approx(
+        torch.tensor([0, 0.5, 1, 1.5, 2])
+    )
