@@ -2,7 +2,7 @@
 
     none        codes of the observed frames, linearly interpolated
     lstm        a bidirectional LSTM over all times
-    cde         dz = f(z) dX, X a spline through time, counts of observations and codes
+    cde         dz = f(z) dX, X a path through time, counts of observations and codes
     log_ode     the same from log-signatures of X over windows of several knots
     ode         dz/dt = f(z, t, p) from the first code: Eq. 2 as printed, which has no dX
 
@@ -14,6 +14,7 @@ function of X there (and of p and the direction).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -41,6 +42,9 @@ class LatentSettings(BaseModel):
         Length of z and of the codes.
     hidden, layers : int
         Of the vector field; the paper's are 512 and 4.
+    control : {'linear', 'hermite'}
+        X of 'cde' between its knots: straight lines, or cubics whose slope at a knot is that of
+        the chord before it. These overshoot by the ratio of neighbouring gaps, without bound.
     window : int
         Knots in a window of the log-signature.
     ode_steps : int
@@ -54,6 +58,7 @@ class LatentSettings(BaseModel):
     code: int = Field(default=80, ge=1)
     hidden: int = Field(default=512, ge=1)
     layers: int = Field(default=4, ge=1)
+    control: Literal["linear", "hermite"] = "linear"
     window: int = Field(default=3, ge=1)
     ode_steps: int = Field(default=16, ge=1)
     solver: SolverSettings = SolverSettings()
@@ -106,6 +111,8 @@ class Controlled(nn.Module):
 
     def path(self, values: Values, times: Times) -> tuple[Path, Ticks]:
         """The path that drives z, and the times of its knots."""
+        if self.settings.control == "linear":
+            return linear_path(values), times
         return hermite_path(values, times), times
 
     def forward(self, codes: Codes, observed: Observed, at: Wanted) -> State:
