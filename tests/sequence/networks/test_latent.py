@@ -21,6 +21,15 @@ def setting(moving, seen, small):
     return codes, observed, mask
 
 
+def test_the_control_is_straight_between_knots_unless_cubics_are_asked_for(setting, small):
+    codes, observed, _ = setting
+    at = torch.arange(30)
+    straight = state("cde", codes, observed, at, small)
+    latent = small.latent.model_copy(update={"control": "hermite"})
+    bent = state("cde", codes, observed, at, small.model_copy(update={"latent": latent}))
+    assert straight.shape == bent.shape and not torch.allclose(straight, bent, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", LATENTS)
 def test_a_state_for_every_time_asked_for(kind, setting, small):
     codes, observed, _ = setting
