@@ -9,7 +9,7 @@ from rephase.errors import InputError
 from rephase.sequence.methods import METHODS, complete
 from rephase.sequence.sampling import draw_mask
 
-CLASSICAL = ("linear", "pchip", "modes", "gp_modes", "gp_sequence", "joint")
+CLASSICAL = ("linear", "pchip", "modes", "gp_modes", "gp_sequence", "joint", "compressed")
 INTERPOLATING = ("linear", "pchip")
 TIMES = np.linspace(0.0, 3.0, 24)
 EACH = pytest.mark.parametrize("name", CLASSICAL)

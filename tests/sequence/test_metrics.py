@@ -10,7 +10,7 @@ from skimage.metrics import normalized_root_mse, peak_signal_noise_ratio, struct
 from rephase.errors import InputError
 from rephase.sequence import metrics
 from rephase.sequence.constraints import symmetrised, violations
-from rephase.sequence.metrics import Context, centre_of_mass, measure
+from rephase.sequence.metrics import Context, centre_of_mass, measure, relative_error
 
 SHAPE = (12, 3, 16, 14)
 
@@ -154,3 +154,9 @@ def test_what_cannot_be_compared_is_refused(case):
         measure(estimate, np.ones_like(truth), mask, context)
     with pytest.raises(InputError, match="frames: found a frame of total intensity 0"):
         measure(0 * estimate, truth, mask, context)
+
+
+def test_the_relative_error_is_the_nmse_of_one_estimate_or_of_one_frame_for_all(case):
+    estimate, truth, *_ = case
+    assert relative_error(estimate, truth) == pytest.approx(measure(*case)["nmse"])
+    assert relative_error(truth.mean(axis=0), truth) == pytest.approx(measure(*case)["nmse_of_temporal_mean"])

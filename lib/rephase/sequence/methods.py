@@ -11,9 +11,11 @@ from pydantic import BaseModel, ValidationError
 
 from rephase.errors import InputError
 from rephase.files import invalid
-from rephase.sequence import gaussian_process, joint, linear, modes, pchip
+from rephase.sequence import compressed, gaussian_process, joint, linear, modes, pchip
 from rephase.sequence.completed import Completed, Frames, Mask, Times
+from rephase.sequence.diffusion import method as diffusion
 from rephase.sequence.gaussian_process import GaussianProcessSettings
+from rephase.sequence.networks import method as network
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ METHODS = {
     "gp_modes": Method("GP per mode", gaussian_process, GaussianProcessSettings, {"series": "mode"}),
     "gp_sequence": Method("GP", gaussian_process, GaussianProcessSettings, {"series": "sequence"}),
     "joint": Method("joint estimate", joint, joint.JointSettings),
+    "compressed": Method("CS-STEM", compressed, compressed.CompressedSettings),
+    "network": Method("network", network, network.NetworkSettings),
+    "diffusion": Method("video diffusion", diffusion, diffusion.DiffusionSettings),
 }
 
 

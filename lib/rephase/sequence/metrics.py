@@ -107,6 +107,11 @@ def measure(estimate: Frames, truth: Frames, mask: Mask, context: Context) -> di
     return found | {f"violation_{name}": value for name, value in broken.items()}
 
 
+def relative_error(estimate: Frames, truth: Frames) -> float:
+    """NMSE in percent (Eq. 14), over all frames; the estimate may be one for all times."""
+    return 100 * float(_power(truth - estimate).sum() / _power(truth).sum())
+
+
 def temporal_consistency(frames: Frames, truth: Frames) -> float:
     """Temporal consistency score (Eq. 17), sigma^2 the mean squared step of the true sequence.
 
