@@ -107,7 +107,7 @@ def measure(estimate: Frames, truth: Frames, mask: Mask, context: Context) -> di
     return found | {f"violation_{name}": value for name, value in broken.items()}
 
 
-def relative_error(estimate: Frames, truth: Frames) -> float:
+def relative_error(estimate: Float[np.ndarray, "*_same"], truth: Frames) -> float:
     """NMSE in percent (Eq. 14), over all frames; the estimate may be one for all times."""
     return 100 * float(_power(truth - estimate).sum() / _power(truth).sum())
 
