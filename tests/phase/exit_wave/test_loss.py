@@ -67,7 +67,9 @@ def by_hand(predicted, true, probe, settings: LossSettings, faded: bool = True) 
         power = 1 if settings.phase_form == "sin_cos" else 2
         present = [(np.abs(wave) ** 2 / (np.abs(wave) ** 2 + floor**2)) ** power for wave in (t, p)]
         missing = np.maximum(present[0] - present[1], 0)
-        for name, cost in RANDOM.items() if settings.phase_form == "sin_cos" else (("phase", math.pi**2 / 3),):
+        for name, cost in (
+            RANDOM.items() if settings.phase_form == "sin_cos" else (("phase", math.pi**2 / 3),)
+        ):
             values = [seen(name, wave, floor) for wave in (p, t)]
             error = (values[0] - values[1]) ** 2 + cost * missing
             found[f"{name}_{plane}"] = np.average(error, (-2, -1), weight).mean()
@@ -133,7 +135,9 @@ def test_a_wave_of_random_phase_costs_the_same_however_faint(settings):
     shape = focused(diffracted(true).abs() * torch.exp(2j * math.pi * random))
     costs = [terms(size * shape, true, probe, settings) for size in (1.0, 1e-3, 1e-6)]
     for name in costs[0].keys() & {"sin_k", "cos_k", "phase_k"}:
-        assert [cost[name].item() for cost in costs[1:]] == pytest.approx([costs[0][name].item()] * 2, rel=0.03)
+        assert [cost[name].item() for cost in costs[1:]] == pytest.approx(
+            [costs[0][name].item()] * 2, rel=0.03
+        )
 
 
 def test_no_wave_has_no_cheap_phase():
