@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from rephase.errors import InputError
-from rephase.sequence.experimental import ExperimentalSettings, drift, record
+from rephase.sequence.experimental import ExperimentalSettings, drift, record, repaired
 
 TIMES = np.linspace(0, 2, 30)
 NOTHING = {"electrons": 1e12, "mtf_at_nyquist": 1.0, "gain_spread": 0.0, "hot": 0}
@@ -121,3 +121,19 @@ def test_one_setting_leaves_the_others_alone():
 def test_what_cannot_be_recorded_is_refused(message, settings, change):
     with pytest.raises(InputError, match=message):
         recorded(settings, change(frames()))
+
+
+def test_stuck_pixels_are_repaired_and_nothing_else():
+    """Also where few frames are observed; what is hidden stays as it was."""
+    settings = NOTHING | {"electrons": 1e4, "hot": 5, "seed": 3}
+    without = record(TIMES, frames(), ExperimentalSettings(**settings | {"hot": 0})).frames
+    broken = record(TIMES, frames(), ExperimentalSettings(**settings)).frames
+    mask = np.zeros(broken.shape[:2], bool)
+    mask[[4, 20]] = True
+    mended = repaired(broken, mask)
+    assert np.array_equal(mended[~mask], broken[~mask])
+    changed = (mended != broken).any(axis=(0, 1))
+    hot = (broken != without).all(axis=(0, 1))
+    assert changed.sum() == 5 and np.array_equal(changed, hot)
+    assert np.abs(mended - without)[mask].max() < 0.2 * np.abs(broken - without)[mask].max()
+    assert np.array_equal(repaired(without, mask), without)

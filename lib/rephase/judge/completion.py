@@ -23,7 +23,7 @@ import torch
 from rephase.microscope.camera import poisson_counts
 from rephase.sequence.completed import Completed, Frames, Mask, Times
 from rephase.sequence.constraints import mean_intensity, projected, shrunk
-from rephase.sequence.experimental import ExperimentalSettings, record
+from rephase.sequence.experimental import ExperimentalSettings, record, repaired
 from rephase.sequence.limits import best_linear, counting_nmse, second_moment, static_floor
 from rephase.sequence.methods import complete, method
 from rephase.sequence.metrics import Context, measure
@@ -70,8 +70,8 @@ class Trial:
     electrons : float
         Beam electrons in a frame; infinite without noise.
     domain : {'ideal', 'experimental'}
-        A perfect detector, or `rephase.sequence.experimental` with its default settings: what
-        is then true are the frames at the drifted positions.
+        A perfect detector, or `rephase.sequence.experimental` with its default settings, stuck
+        pixels repaired: what is then true are the frames at the drifted positions.
     """
 
     sequence: int
@@ -126,7 +126,7 @@ class Observation:
             recorded = record(
                 self.times, self.truth, ExperimentalSettings(electrons=trial.electrons, seed=trial.seed)
             )
-            self.truth, seen = recorded.expected, recorded.frames[self.mask]
+            self.truth, seen = recorded.expected, repaired(recorded.frames, self.mask)[self.mask]
         else:
             seen = poisson_counts(self.truth[self.mask], trial.electrons, trial.seed)
             seen = seen / (1.0 if math.isinf(trial.electrons) else trial.electrons)

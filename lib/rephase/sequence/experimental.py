@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from pydantic import Field
+from scipy.ndimage import generic_filter
 
 from rephase.errors import InputError
 from rephase.microscope.camera import (
@@ -28,8 +29,10 @@ from rephase.microscope.camera import (
     with_defects,
 )
 from rephase.phase.settings import MethodSettings
-from rephase.sequence.completed import Frames, Times
+from rephase.sequence.completed import Frames, Mask, Times
 from rephase.sequence.linear import linear_weights
+
+_RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]])
 
 
 class ExperimentalSettings(MethodSettings):
@@ -127,6 +130,29 @@ def record(times: Times, frames: Frames, settings: ExperimentalSettings | None =
     read = with_defects(read, is_hot, is_dead, settings.hot_factor * float(read.max()))
     lineage = {"simulated": True, "experimental": settings.model_dump()}
     return Recorded(read.astype(np.float32), expected, lineage)
+
+
+def repaired(frames: Frames, mask: Mask) -> Frames:
+    """Frames without stuck pixels, as anyone would have them before anything else.
+
+    A pixel that reads the same, and more than its eight neighbours ever do together on average, in
+    all observed frames is stuck, and gets the median of the neighbours that are not.
+
+    Parameters
+    ----------
+    frames : array (time, position, row, col)
+    mask : bool array (time, position)
+        True where a frame is observed; the others stay as they are.
+    """
+    seen = frames[mask]
+    stuck = np.ptp(seen, axis=0) == 0
+    stuck &= seen[0] > generic_filter(seen.mean(axis=0), np.mean, footprint=_RING, mode="nearest")
+    result = frames.copy()
+    for row, col in np.argwhere(stuck):
+        rows, cols = (slice(max(at - 1, 0), at + 2) for at in (row, col))
+        near = seen[:, rows, cols][:, ~stuck[rows, cols]]
+        result[mask, row, col] = np.median(near, axis=1) if near.size else 0
+    return result
 
 
 def drift(times: Times, deviation: Real, seed: np.random.SeedSequence | int) -> Float[np.ndarray, "time 2"]:
