@@ -173,3 +173,11 @@ def test_noise_of_single_pixels_must_be_known():
         complete(TIMES, one, draw_mask(40, 2, 0.7, 3))
     with pytest.raises(InputError, match="mask: found shape"):
         complete(TIMES, one, np.ones((40, 3), dtype=bool))
+
+
+def test_wavelets_of_frames_leave_their_means_alone():
+    _, frames = growing_discs(3000, size=8)
+    settings = CompressedSettings(temporal=0, spatial=0, wavelet=3, wavelets="frame")
+    found = complete(TIMES[:16], frames[:16], np.ones((16, 2), dtype=bool), settings).frames
+    assert found.mean(axis=(2, 3)) == pytest.approx(frames[:16].mean(axis=(2, 3)), rel=1e-4, abs=1e-7)
+    assert found.std() < 0.95 * frames[:16].std()

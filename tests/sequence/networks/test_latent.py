@@ -113,3 +113,17 @@ def test_the_clock_ticks_at_the_knots():
     assert clock(torch.tensor([0.0, 0.1, 0.2, 0.6, 1.0]), ticks) == pytest.approx(
         torch.tensor([0, 0.5, 1, 1.5, 2])
     )
+
+
+@pytest.mark.parametrize("kind", ["cde", "log_ode"])
+def test_the_start_knows_the_direction(kind, setting, small):
+    """With one reading for both directions, only this tells a sequence from its reverse."""
+    codes, observed, _ = setting
+    torch.manual_seed(0)
+    latent = LATENTS[kind](small.latent, small.positions)
+    half = small.latent.state
+    with torch.no_grad():
+        latent.read.weight[:, half:] = latent.read.weight[:, :half]
+    at = torch.tensor([0, 11, 29])
+    forward, backward = latent(codes, observed, at), latent(codes.flip(1), turned(observed), 29 - at)
+    assert not torch.allclose(forward, backward, atol=1e-3)

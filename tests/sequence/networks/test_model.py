@@ -9,7 +9,7 @@ import torch
 
 from rephase.errors import InputError
 from rephase.sequence.linear import complete as linear
-from rephase.sequence.networks.encoder import fourier_features
+from rephase.sequence.networks.encoder import Decoder, fourier_features
 from rephase.sequence.networks.method import predict
 from rephase.sequence.networks.model import LAPTOP, PAPER, Architecture, Kind, SequenceNet, parameter_count
 from rephase.sequence.sampling import draw_mask
@@ -132,3 +132,16 @@ def test_frames_of_another_size_are_refused(network, parameters):
             np.ones((3, 2), bool),
             parameters,
         )
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_the_condition_scales_and_shifts_the_maps(half):
+    torch.manual_seed(0)
+    decoder = Decoder((8, 16), condition=3, positions=1)
+    torch.nn.init.normal_(decoder.last.weight)
+    with torch.no_grad():
+        decoder.start.weight.zero_()
+        decoder.modulate[0].weight.chunk(2)[1 - half].zero_()
+    skips = [torch.randn(1, 8, 16, 16), torch.randn(1, 16, 8, 8)]
+    one, other = (decoder(list(skips), torch.full((1, 3), value)) for value in (0.0, 1.0))
+    assert not torch.allclose(one, other, atol=1e-3)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rephase.errors import InputError
+from rephase.sequence.networks import samples
 from rephase.sequence.networks.samples import Draws, Epoch, Sequences, batch_of
 
 
@@ -91,3 +92,9 @@ def test_noise_is_poisson_s_at_the_dose_on_observed_frames_and_not_on_the_truth(
 def test_ranges_the_wrong_way_round_are_refused():
     with pytest.raises(ValueError, match="least_kept of at most most_kept"):
         Draws(least_kept=0.4)
+
+
+def test_every_step_of_every_training_has_noise_of_its_own(moving, monkeypatch):
+    monkeypatch.setattr(samples, "batch_of", lambda *args: args[-1])
+    epochs = [Epoch(moving(2, 0), Draws(), 2, 4, 6, seed, number) for seed in (0, 1) for number in (0, 1)]
+    assert len({seed for epoch in epochs for seed in epoch}) == 24
