@@ -194,7 +194,7 @@ def training(name: str, settings: SequenceSettings, sequence: Simulated, device:
             chosen["architecture"] = LAPTOP.model_copy(update={"kind": name} if name in KINDS else {})
             course = FitSettings(**chosen, steps_per_epoch=STEPS["network"], weights=weights)
             fit(sequences, some, course, folder, 0, TERMS, **report)
-    return spread("step_s", np.diff(ticks).tolist()[1:])
+    return {"device": device} | spread("step_s", np.diff(ticks).tolist()[1:])
 
 
 def several(settings: SequenceSettings, sequence: Simulated, count: int) -> Sequences:
@@ -252,7 +252,7 @@ def method_rows(
             row |= alone(completion, name, settings, sequence, device, seconds)
         if name in KINDS or name in ("diffusion", "physics"):
             trained = alone(training, name, settings, sequence, device)
-            row |= {key if key.startswith("step") else f"training_{key}": trained[key] for key in trained}
+            row |= {f"training_{key}" if key.endswith("_mib") else key: trained[key] for key in trained}
         rows.append(row)
         print(" | ".join(f"{head} {cell}" for head, cell in shown([row])[0].items() if cell), flush=True)
     return rows
