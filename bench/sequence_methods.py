@@ -220,14 +220,15 @@ def paper_size(precision: str, device: str, seconds: float) -> dict[str, Any]:
     seen = torch.randn(1, some, 2 * positions, side, side, device=device)
     static = torch.randn(1, positions + len(net.features), side, side, device=device)
     condition = torch.randn(some, net.decoder.start.in_features, device=device)
-    with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+    cast = torch.autocast(device, torch.bfloat16, enabled=precision == "bf16")
+    with cast:
         skips = [skip[0] for skip in net.encoder(seen, static)[0]]
-        runs = {
-            "encoder": lambda: net.encoder(seen, static),
-            "decoder": lambda: net.decoder(skips, condition),
-        }
-        found = rounds(runs, device, seconds)
-    found |= rounds({"whole": lambda: predict(net, times, frames, mask, told, precision)}, device, seconds)
+    runs = {
+        "encoder": cast(lambda: net.encoder(seen, static)),
+        "decoder": cast(lambda: net.decoder(skips, condition)),
+        "whole": lambda: predict(net, times, frames, mask, told, precision),
+    }
+    found = rounds(runs, device, seconds)
     row = {
         "precision": precision,
         "device": device,
@@ -281,7 +282,8 @@ def write(folder: Path, tables: dict[str, Rows], where: dict[str, Any], chosen: 
     text = [
         "# Time and memory of the methods that complete sequences",
         f"{where['device']} ({where['processor']}), {where['threads']} threads of {where['cores']} cores,"
-        f" load average {where['load_average'][0]} in the minute before the start;"
+        f" load average {where['load_average'][0]} in the minute before the start and"
+        f" {where['load_average_after'][0]} in that before the end;"
         f" torch {made['torch']}, code of {about['commit_date']}."
         " Written by `bench/sequence_methods.py --write`, which says what is measured.",
         "A frame is the patterns of all four positions at one time. Medians, with the least and the"
@@ -327,6 +329,7 @@ def main() -> None:
     tables["paper_size"] = [alone(paper_size, precision, device, seconds) for precision in ("32", "bf16")]
     print(f"\n{markdown(shown(tables['methods']))}\n\n{markdown(shown(tables['paper_size']))}")
     if arguments.write:
+        where["load_average_after"] = machine(device)["load_average"]
         chosen = {
             "device": device,
             "seconds": seconds,
