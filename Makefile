@@ -32,7 +32,7 @@ repro: setup  ## regenerate every result: smoke as a preflight, then laptop
 	@echo "All results: results/README.md"
 
 smoke: setup  ## the whole pipeline at the smallest scale
-	@dvc repro claims@smoke baselines_pages@smoke exit_wave_cnn_pages@smoke experimental@smoke own_data@smoke
+	@dvc repro claims@smoke baselines_pages@smoke exit_wave_cnn_pages@smoke neural_cde_results@smoke neural_cde_pages@smoke experimental@smoke own_data@smoke
 	@echo "Results: results/smoke"
 
 paper: setup  ## one paper: make paper P=baselines [S=smoke]
@@ -55,7 +55,7 @@ verify: setup  ## smoke twice in clean clones, compared byte by byte
 	@python -m rephase.publish.verify
 
 bench: setup  ## the project's figures of speed and memory, side by side
-	@for b in multislice ssb pipeline training_set exit_wave; do python bench/$$b.py || exit 1; done
+	@for b in multislice ssb pipeline training_set exit_wave sequence sequence_solver sequence_methods; do python bench/$$b.py || exit 1; done
 
 timings: setup  ## publish this machine's stage times as the reference
 	@cp build/timings.json results/timings.json

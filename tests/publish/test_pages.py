@@ -6,7 +6,7 @@ from rephase.publish.pages import copy_pages
 def test_figures_and_notebooks_are_copied_and_large_files_are_not(tmp_path):
     for stage in ("simulate", "direct"):
         (tmp_path / stage).mkdir()
-        for name in ("notebook.ipynb", "a.png", "scans.h5"):
+        for name in ("notebook.ipynb", "a.png", "a.svg", "scans.h5"):
             (tmp_path / stage / name).write_text(stage + name)
     (tmp_path / "pages" / "old").mkdir(parents=True)
     copy_pages([tmp_path / "simulate", tmp_path / "direct"], tmp_path / "pages")

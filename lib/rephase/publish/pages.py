@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-LARGE = {".h5"}
+STAYS = {".h5", ".svg"}  # of each figure PNG and PDF are enough to read it
 
 
 def copy_pages(stages: list[Path], out: Path) -> None:
@@ -17,7 +17,7 @@ def copy_pages(stages: list[Path], out: Path) -> None:
     for stage in stages:
         (part / stage.name).mkdir(parents=True)
         for file in sorted(stage.iterdir()):
-            if file.is_file() and file.suffix not in LARGE:
+            if file.is_file() and file.suffix not in STAYS:
                 shutil.copyfile(file, part / stage.name / file.name)
     shutil.rmtree(out, ignore_errors=True)
     os.replace(part, out)

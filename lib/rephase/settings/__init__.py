@@ -12,6 +12,7 @@ from rephase.errors import InputError
 from rephase.settings.baselines import Baselines
 from rephase.settings.exit_wave_cnn import ExitWaveCnn
 from rephase.settings.fields import Settings
+from rephase.settings.neural_cde import NeuralCde
 from rephase.settings.real_data import Experimental, OwnData
 
 ScaleName = Literal["smoke", "laptop", "gpu", "paper"]
@@ -23,6 +24,7 @@ class Params(Settings):
     scales: list[ScaleName]
     baselines: dict[ScaleName, Baselines]
     exit_wave_cnn: dict[ScaleName, ExitWaveCnn]
+    neural_cde: dict[ScaleName, NeuralCde]
     experimental: dict[ScaleName, Experimental]
     own_data: dict[ScaleName, OwnData]
 

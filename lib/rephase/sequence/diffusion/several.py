@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
+from rephase.nets.several import fit_each
 from rephase.sequence.diffusion.fit import fit
 from rephase.sequence.diffusion.schedule import FitSettings
 from rephase.sequence.networks.samples import Sequences
@@ -58,15 +57,10 @@ def fit_several(
     path
         The weights of each, in the order given.
     """
-    if workers == 0:
-        yield from (_fit(one, device) for one in trainings)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from pool.map(_fit, trainings)
+    yield from fit_each(_fit, trainings, workers, device)
 
 
-def _fit(one: Training, device: torch.device | str = "cpu") -> Path:
+def _fit(one: Training, device: torch.device | str) -> Path:
     training, validation = (_sequences(*source, str(device)) for source in (one.training, one.validation))
     return fit(training, validation, one.settings, one.folder, one.seed)
 
