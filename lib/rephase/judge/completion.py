@@ -8,19 +8,17 @@ as it has settings of these names.
 from __future__ import annotations
 
 import math
-import multiprocessing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from rephase.microscope.camera import poisson_counts
+from rephase.parallel import each
 from rephase.sequence.completed import Completed, Frames, Mask, Times
 from rephase.sequence.constraints import mean_intensity, projected, shrunk
 from rephase.sequence.experimental import ExperimentalSettings, record, repaired
@@ -226,17 +224,10 @@ def score_several(path: Path | str, jobs: Sequence[Job], workers: int = 0) -> It
     list of dict
         Rows of each job, in the order given.
     """
-    named = [(Path(path), job) for job in jobs]
-    if workers == 0:
-        yield from map(_rows, named)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from pool.map(_rows, named)
+    yield from each(partial(_rows, Path(path)), jobs, workers)
 
 
-def _rows(named: tuple[Path, Job]) -> list[Row]:
-    path, job = named
+def _rows(path: Path, job: Job) -> list[Row]:
     seen = Observation(_stored(path), job.trial)
     return score(seen, job.candidates) + (marks(seen) if job.marks else [])
 

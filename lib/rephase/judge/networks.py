@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from rephase.files import open_scan
 from rephase.judge.ladder import INFINITE, label
 from rephase.judge.region import Grid, as_periodic, as_scanned
 from rephase.judge.register import band_limit
@@ -77,6 +78,7 @@ def climb_methods(
     grid: Grid | None = None,
     repeat: int = 1,
     whole: bool = False,
+    suffix: str = "",
 ) -> Stacks:
     """Reconstruct one periodic scan at every dose with classical methods.
 
@@ -91,6 +93,8 @@ def climb_methods(
         :func:`rephase.phase.exit_wave.repetition.repeated` makes them.
     whole : bool
         Whether frequencies beyond twice the aperture stay, where a method has any.
+    suffix : str
+        Of the methods' names in the results.
 
     Returns
     -------
@@ -99,10 +103,28 @@ def climb_methods(
     """
     grid, cutoff = grid or Grid.of(scan), None if whole else 2 * optics.aperture_radius
     jobs = {
-        name: partial(_by_method, name, dict(given), optics, grid, repeat, cutoff)
+        name + suffix: partial(_by_method, name, dict(given), optics, grid, repeat, cutoff)
         for name, given in methods.items()
     }
     return _climb(scan, doses, seeds, jobs)
+
+
+def climb_stored(
+    climb: Callable[..., Stacks], path: Path | str, name: str, *args: Any, **settings: Any
+) -> Stacks:
+    """Open a scan of a file and climb: for a process that cannot be handed an open file.
+
+    Parameters
+    ----------
+    climb : callable
+        `climb_networks` or `climb_methods`.
+    path : path
+    name : str
+        Of the scan in the file.
+    *args, **settings
+        Of ``climb``, after scan and optics.
+    """
+    return climb(*open_scan(path, name, check=False), *args, **settings)
 
 
 def every(scan: Scan, step: int, size: tuple[int, int]) -> Scan:

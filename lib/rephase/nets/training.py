@@ -51,7 +51,13 @@ class EveryEpoch(Checkpoint):
         os.replace(part, self.path)
 
 
-def run(course: LightningModule, checkpoint: Path, epochs: int, device: torch.device | str) -> None:
+def run(
+    course: LightningModule,
+    checkpoint: Path,
+    epochs: int,
+    device: torch.device | str,
+    largest_gradient: float | None = None,
+) -> None:
     """Train, from the checkpoint if there is one.
 
     Parameters
@@ -62,6 +68,8 @@ def run(course: LightningModule, checkpoint: Path, epochs: int, device: torch.de
     epochs : int
         In all, with those before the checkpoint.
     device : torch.device or str
+    largest_gradient : float, optional
+        Length to which longer gradients are shortened.
     """
     device = torch.device(device)
     with _quiet():
@@ -69,6 +77,7 @@ def run(course: LightningModule, checkpoint: Path, epochs: int, device: torch.de
             accelerator="gpu" if device.type == "cuda" else device.type,
             devices=[device.index or 0] if device.type == "cuda" else 1,
             max_epochs=epochs,
+            gradient_clip_val=largest_gradient,
             callbacks=[EveryEpoch(checkpoint)],
             default_root_dir=checkpoint.parent,
             logger=False,

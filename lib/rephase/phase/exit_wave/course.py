@@ -9,19 +9,16 @@ state of a plateau scheduler before it has taken its step.)
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch import LightningModule
 
-from rephase.errors import InputError
+from rephase.nets.training import check_lineage, seed_of
 from rephase.phase.exit_wave import loss as objective
 from rephase.phase.exit_wave.inputs import cropped, features
-from rephase.phase.exit_wave.loader import Batch, Epoch, seed_of
+from rephase.phase.exit_wave.loader import Batch, Epoch
 from rephase.phase.exit_wave.network import ExitWaveNet
 from rephase.phase.exit_wave.samples import SampleSet
 from rephase.phase.exit_wave.schedule import FitSettings, learning_rate
@@ -118,9 +115,7 @@ class Course(LightningModule):
         checkpoint["history"], checkpoint["lineage"] = self.history, self.lineage
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        for name, value in _leaves(self.lineage).items():
-            if (found := _leaves(checkpoint["lineage"]).get(name)) != value:
-                raise InputError(f"the folder's training: {name}", found, f"{value}, or an empty folder")
+        check_lineage(checkpoint["lineage"], self.lineage)
         self.history = checkpoint["history"]
 
     def _waves(self, batch: Batch) -> tuple[Waves, torch.Tensor]:
@@ -137,23 +132,3 @@ class Course(LightningModule):
     def _loss(self, waves: Waves, added_phase: torch.Tensor) -> torch.Tensor:
         weight = self.settings.object_weight(self.current_epoch)
         return objective.loss(*waves, weight, self.settings.loss, added_phase)
-
-
-class EveryEpoch(Checkpoint):
-    """Keeps the state after each whole epoch, beside and renamed."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        part = self.path.with_name(f"{self.path.name}.part")
-        trainer.save_checkpoint(part)
-        os.replace(part, self.path)
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values of nested mappings by their names, joined with dots."""
-    found = {}
-    for name, value in tree.items():
-        found |= _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found

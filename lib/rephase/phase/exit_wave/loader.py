@@ -10,10 +10,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Complex, Float, Int
 
+from rephase.nets.training import generator_of
 from rephase.phase.exit_wave.inputs import shifted_spectra
 from rephase.phase.exit_wave.noise import Noise, counted
 from rephase.phase.exit_wave.samples import Samples, SampleSet, batches
@@ -122,14 +122,3 @@ class Epoch:
         needed = len(self) * min(self.size, count)
         rounds = [torch.randperm(count, generator=generator) for _ in range(math.ceil(needed / count))]
         return torch.cat(rounds)[:needed]
-
-
-def generator_of(device: torch.device | str, *numbers: int) -> torch.Generator:
-    """A generator that starts from these numbers, in their order."""
-    return torch.Generator(device).manual_seed(seed_of(*numbers))
-
-
-def seed_of(*numbers: int) -> int:
-    """One number from several, different for different ones."""
-    told_apart = (len(numbers), *numbers)  # SeedSequence takes trailing zeros for none
-    return int(np.random.SeedSequence(told_apart).generate_state(1, np.uint64)[0] >> np.uint64(1))

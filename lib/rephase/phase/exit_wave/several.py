@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
 
+from rephase.parallel import each
 from rephase.phase.exit_wave.fit import fit
 from rephase.phase.exit_wave.samples import JoinedSamples, SampleSet, sample_set
 from rephase.phase.exit_wave.schedule import FitSettings
@@ -57,15 +56,10 @@ def fit_several(
     path
         The weights of each, in the order given.
     """
-    if workers == 0:
-        yield from (_fit(one, device) for one in trainings)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from pool.map(_fit, trainings)
+    yield from each(partial(_fit, device="cpu" if workers else device), trainings, workers)
 
 
-def _fit(one: Training, device: torch.device | str = "cpu") -> Path:
+def _fit(one: Training, device: torch.device | str) -> Path:
     parts = [_samples(Path(path), str(device)) for path in one.training]
     training = parts[0] if len(parts) == 1 else JoinedSamples(*parts)
     return fit(training, _samples(Path(one.validation), str(device)), one.settings, one.folder, one.seed)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
 
-from rephase.nets.several import fit_each
+from rephase.parallel import each
 from rephase.sequence.networks.fit import fit
 from rephase.sequence.networks.loss import TERMS, Term
 from rephase.sequence.networks.samples import Sequences
@@ -61,7 +61,7 @@ def fit_several(
     path
         The weights of each, in the order given.
     """
-    yield from fit_each(_fit, trainings, workers, device)
+    yield from each(partial(_fit, device="cpu" if workers else device), trainings, workers)
 
 
 def _fit(one: Training, device: torch.device | str) -> Path:
