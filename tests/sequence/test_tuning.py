@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from scipy.stats import kstest
 
 from rephase.errors import InputError
-from rephase.sequence.tuning import best, draw, search
+from rephase.sequence.tuning import DEFAULT, best, draw, search
 
 SPACES = {
     "net": {"rate": (1e-4, 1e-1, "log"), "weight": (0, 2, "linear"), "width": [8, 16, 32]},
@@ -23,6 +24,11 @@ def error(method, settings):
     if method == "net":
         return math.log10(settings["rate"] / 1e-2) ** 2 + (settings["weight"] - 1) ** 2
     return {"matern32": 3.0, "rbf": 2.0}[settings["kernel"]] if settings else 4.0
+
+
+def elsewhere(method, settings):
+    assert os.getpid() != settings["here"]
+    return settings["choice"]
 
 
 def test_draws_fill_ranges_and_choices_evenly():
@@ -74,6 +80,35 @@ def test_settings_drawn_again_are_not_scored_again(tmp_path):
 
     search(counting, SPACES, 8, 1, tmp_path / "trials.csv")
     assert len(calls) == len(set(calls)) == 8 + 2 + 1
+
+
+def test_defaults_are_one_trial_more_of_their_methods_and_may_be_the_best(tmp_path):
+    defaults = {"net": {"rate": 1e-2, "weight": 1.0, "width": 16}, "gp": {"kernel": "rbf"}, "linear": {}}
+    plain = search(error, SPACES, 4, 1, tmp_path / "plain.csv")
+    table = search(error, SPACES, 4, 1, tmp_path / "trials.csv", defaults=defaults)
+    assert table.groupby("method").trial.apply(list).to_dict() == dict.fromkeys(SPACES, [DEFAULT, 0, 1, 2, 3])
+    drawn = table[table.trial != DEFAULT].drop(columns="seconds").reset_index(drop=True)
+    pd.testing.assert_frame_equal(drawn, plain.drop(columns="seconds"))
+    assert best(table) == defaults
+    with pytest.raises(InputError, match="as trial -1 of gp"):
+        search(
+            error, SPACES, 4, 1, tmp_path / "trials.csv", defaults=defaults | {"gp": {"kernel": "matern32"}}
+        )
+
+
+def test_processes_score_each_settings_once_and_in_order(tmp_path):
+    spaces = {name: {"choice": [3, 1, 2], "here": [os.getpid()]} for name in ("a", "b")}
+    defaults = {"a": {"choice": 4, "here": os.getpid()}}
+    path = tmp_path / "trials.csv"
+    search(elsewhere, {"a": spaces["a"]}, 1, 0, path, workers=1)
+    table = search(elsewhere, spaces, 8, 0, path, defaults=defaults, workers=2)
+    assert [(row.method, row.trial) for row in table.itertuples()] == [
+        ("a", DEFAULT),
+        *(("a", n) for n in range(8)),
+        *(("b", n) for n in range(8)),
+    ]
+    assert [json.loads(text)["choice"] for text in table.settings] == table.score.tolist()
+    assert len(pd.read_csv(path)) == 17 and table.drop_duplicates(["method", "settings"]).score.sum() == 16
 
 
 def test_a_search_that_was_stopped_goes_on_to_the_same_table(tmp_path):

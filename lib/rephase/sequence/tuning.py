@@ -3,7 +3,8 @@
 Each method is given the same number of trials: settings drawn from its space by a scrambled
 Sobol sequence (Sobol 1967; Owen 1997), scored by the caller on validation sequences. A larger
 number of trials goes on where a smaller one ended. Settings that are drawn again, as in a
-space of a few choices or of none, keep their first score.
+space of a few choices or of none, keep their first score. Default settings may be given, which are
+scored as one trial more.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,10 @@ import pandas as pd
 from scipy.stats import qmc
 
 from rephase.errors import InputError
+from rephase.parallel import each
 
 COLUMNS = ["method", "trial", "settings", "score", "seconds"]
+DEFAULT = -1  # the trial of a method's default settings
 
 Scale = tuple[Real, Real, str] | Sequence[Any]
 Space = Mapping[str, Scale]
@@ -35,6 +39,9 @@ def search(
     trials: int,
     seed: int,
     path: Path | str,
+    *,
+    defaults: Mapping[str, Settings] | None = None,
+    workers: int = 0,
 ) -> pd.DataFrame:
     """Score the same number of settings of every method.
 
@@ -52,6 +59,11 @@ def search(
         The same seed draws the same trials, whatever the other methods are.
     path : path
         CSV file, rewritten whole after each trial. Trials that it holds are not scored again.
+    defaults : mapping, optional
+        Method -> settings that are scored before those drawn, as trial ``DEFAULT``.
+    workers : int
+        Processes that score, each on one thread; ``score`` is then a function of a module, or
+        another callable that pickles. By default this process does all.
 
     Returns
     -------
@@ -65,14 +77,16 @@ def search(
         If a space is wrong, there are no trials, or the file holds others than would be drawn.
     """
     path = Path(path)
-    drawn = dict(_all_trials(spaces, trials, seed))
+    drawn = dict(_all_trials(spaces, trials, seed, defaults or {}))
     rows = _read(path, drawn)
     known = {(row["method"], row["settings"]): row for row in reversed(rows.values())}
+    asked = dict.fromkeys((method, text) for (method, _), text in drawn.items())
+    scored = each(partial(_scored, score), [one for one in asked if one not in known], workers)
     for trial, text in drawn.items():
         if trial not in rows:
-            same = known.get((trial[0], text)) or _scored(score, trial[0], text)
-            rows[trial] = same | {"trial": trial[1]}
-            known.setdefault((trial[0], text), rows[trial])
+            one = trial[0], text
+            known[one] = known.get(one) or next(scored)
+            rows[trial] = known[one] | {"trial": trial[1]}
             _write(path, pd.DataFrame(rows.values(), columns=COLUMNS))
     return pd.DataFrame([rows[trial] for trial in drawn], columns=COLUMNS)
 
@@ -155,14 +169,20 @@ def _check(where: str, scale: Scale) -> None:
         raise InputError(where, repr(scale), "low above 0 for a logarithmic range")
 
 
-def _all_trials(spaces: Mapping[str, Space], trials: int, seed: int) -> Iterator[tuple[tuple[str, int], str]]:
+def _all_trials(
+    spaces: Mapping[str, Space], trials: int, seed: int, defaults: Mapping[str, Settings]
+) -> Iterator[tuple[tuple[str, int], str]]:
     """((method, number), settings) of every trial, method after method."""
     for method, space in spaces.items():
-        for n, settings in enumerate(draw(space, trials, [seed, *method.encode()], method)):
+        numbered = dict(enumerate(draw(space, trials, [seed, *method.encode()], method)))
+        if method in defaults:
+            numbered = {DEFAULT: dict(defaults[method])} | numbered
+        for n, settings in numbered.items():
             yield (method, n), json.dumps(settings, sort_keys=True, allow_nan=False)
 
 
-def _scored(score: Callable[[str, Settings], Real], method: str, text: str) -> dict[str, Any]:
+def _scored(score: Callable[[str, Settings], Real], one: tuple[str, str]) -> dict[str, Any]:
+    method, text = one
     start = time.perf_counter()
     value = float(score(method, json.loads(text)))
     seconds = time.perf_counter() - start
