@@ -15,6 +15,9 @@ a quiet one takes.
 The network of the paper's size is measured in parts: the encoder once an observed frame, the
 decoder once a frame, and the whole, from frames in memory to frames in memory. The paper has 15 ms.
 
+How the time grows with the length of a sequence is measured for a few methods, whole frames missing. A
+shorter sequence is the beginning of the simulated one; a longer one runs it to its end and back.
+
 ``--write FOLDER`` puts the tables into ``sequences_cpu.md`` or ``sequences_cuda.md`` and into a JSON
 of the same name, from which claim N8 is judged:
 
@@ -24,8 +27,12 @@ methods
     ``idle_mib`` before) or of tensors on the GPU (``gpu_mib``), in completing and in training.
 paper_size
     The same of the network of the paper's size, a row a precision.
+lengths
+    One row a method and length: ``frames`` of the sequence, and ``ms`` a frame as above.
 machine, versions, commit_date, settings
     Where, with what, of which day's code and how this was measured.
+
+For a quick look, ``--tables lengths --methods linear none --seconds 0.1`` measures a part and writes nothing.
 """
 
 from __future__ import annotations
@@ -83,6 +90,9 @@ LEAST_ROUNDS, MOST_ROUNDS = 3, 20
 STEPS = {"network": 7, "diffusion": 5}  # of which the first two are not counted
 PAPER_FRAMES = {"cpu": 4, "cuda": 100}
 AT_ONCE = {"cpu": 2, "cuda": 10}  # frames that encoder and decoder are measured with
+TABLES = ("methods", "paper_size", "lengths")
+LENGTHS = (25, 50, 100, 200)
+LENGTHENED = ("linear", "joint", "compressed", "none", "cde")
 
 
 def alone(measure: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
@@ -143,8 +153,7 @@ def completion(
     name: str, settings: SequenceSettings, sequence: Simulated, device: str, seconds: float
 ) -> dict[str, Any]:
     """Milliseconds a frame of completing the sequence by one method."""
-    counts = np.random.default_rng(0).poisson(ELECTRONS * sequence.frames.clip(0))
-    frames = (counts / ELECTRONS).astype(np.float32)
+    frames = counted(sequence)
     with tempfile.TemporaryDirectory() as folder:
         run, parameters, where = completer(name, settings, device, Path(folder))
         masks = {arm: draw_mask(*frames.shape[:2], SPARSITY, 0, arm=arm) for arm in ARMS}
@@ -154,6 +163,33 @@ def completion(
     for arm, taken in found.items():
         row |= spread(f"{arm}_ms", taken, 1e3 / len(frames))
     return row
+
+
+def counted(sequence: Simulated) -> np.ndarray:
+    """The frames as so many electrons show them."""
+    counts = np.random.default_rng(0).poisson(ELECTRONS * sequence.frames.clip(0))
+    return (counts / ELECTRONS).astype(np.float32)
+
+
+def by_length(
+    name: str, settings: SequenceSettings, sequence: Simulated, device: str, seconds: float
+) -> dict[str, Any]:
+    """Milliseconds a frame of completing sequences of several lengths, in turn, by one method."""
+    frames, runs = counted(sequence), {}
+    with tempfile.TemporaryDirectory() as folder:
+        run, _, where = completer(name, settings, device, Path(folder))
+        for length in LENGTHS:
+            there_and_back = np.pad(np.arange(len(frames)), (0, max(LENGTHS)), "symmetric")[:length]
+            mask = draw_mask(length, frames.shape[1], SPARSITY, 0)
+            times = np.arange(length) * (sequence.times[1] - sequence.times[0])
+            runs[str(length)] = partial(run, times, frames[there_and_back], mask)
+        found = rounds(runs, where, seconds)
+    rows = [
+        {"frames": int(length), "device": where, "rounds": len(taken)}
+        | spread("ms", taken, 1e3 / int(length))
+        for length, taken in found.items()
+    ]
+    return {"rows": rows}
 
 
 def completer(
@@ -247,8 +283,7 @@ def method_rows(
     """One row a method, printed as it comes."""
     rows = []
     for name in names:
-        title = KINDS.get(name) or ("neural CDE + physics" if name == "physics" else METHODS[name].title)
-        row = {"name": name, "method": title}
+        row = {"name": name, "method": title(name)}
         if name != "physics":
             row |= alone(completion, name, settings, sequence, device, seconds)
         if name in KINDS or name in ("diffusion", "physics"):
@@ -257,6 +292,26 @@ def method_rows(
         rows.append(row)
         print(" | ".join(f"{head} {cell}" for head, cell in shown([row])[0].items() if cell), flush=True)
     return rows
+
+
+def title(name: str) -> str:
+    return KINDS.get(name) or ("neural CDE + physics" if name == "physics" else METHODS[name].title)
+
+
+def length_rows(
+    names: list[str], settings: SequenceSettings, sequence: Simulated, device: str, seconds: float
+) -> Rows:
+    """One row a method and length."""
+    found = {name: alone(by_length, name, settings, sequence, device, seconds)["rows"] for name in names}
+    return [{"name": name, "method": title(name)} | row for name, rows in found.items() for row in rows]
+
+
+def side_by_side(rows: Rows) -> Rows:
+    """Times by length, a row a method, as people read them."""
+    table: dict[str, dict[str, Any]] = {row["name"]: {"method": row["method"]} for row in rows}
+    for row in rows:
+        table[row["name"]][f"{row['frames']} frames"] = cell(row, "ms")
+    return list(table.values())
 
 
 def shown(rows: Rows) -> Rows:
@@ -292,6 +347,8 @@ def write(folder: Path, tables: dict[str, Rows], where: dict[str, Any], chosen: 
         "The network of the paper's size, 256 x 256 pixels, ms a frame (an observed one for the encoder);"
         " the paper has 15 ms:",
         markdown(shown(tables["paper_size"])),
+        "Milliseconds a frame by the length of the sequence, whole frames missing:",
+        markdown(side_by_side(tables["lengths"])),
     ]
     write_text(folder / f"sequences_{device}.md", "\n\n".join(text) + "\n")
 
@@ -309,10 +366,16 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--methods", nargs="*", choices=names, default=names, metavar="NAME", help="all by default"
     )
+    parser.add_argument(
+        "--tables", nargs="*", choices=TABLES, default=TABLES, metavar="TABLE", help="all by default"
+    )
     parser.add_argument("--seconds", type=float, default=1.0, help="of the rounds of a measurement")
     parser.add_argument("--device", choices=PAPER_FRAMES, default=default_device())
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="store JSON and Markdown there")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.write and set(arguments.tables) != set(TABLES):
+        parser.error("--write needs every table")
+    return arguments
 
 
 def main() -> None:
@@ -325,9 +388,17 @@ def main() -> None:
     print(
         f"{settings.process} of {settings.material}, {shape}, {where['device']}, {where['threads']} threads"
     )
-    tables = {"methods": method_rows(arguments.methods, settings, sequence, device, seconds)}
-    tables["paper_size"] = [alone(paper_size, precision, device, seconds) for precision in ("32", "bf16")]
-    print(f"\n{markdown(shown(tables['methods']))}\n\n{markdown(shown(tables['paper_size']))}")
+    common, tables = (settings, sequence, device, seconds), {}
+    if "methods" in arguments.tables:
+        tables["methods"] = method_rows(arguments.methods, *common)
+        print(f"\n{markdown(shown(tables['methods']))}")
+    if "paper_size" in arguments.tables:
+        tables["paper_size"] = [alone(paper_size, precision, device, seconds) for precision in ("32", "bf16")]
+        print(f"\n{markdown(shown(tables['paper_size']))}")
+    if "lengths" in arguments.tables:
+        lengthened = [name for name in LENGTHENED if name in arguments.methods]
+        tables["lengths"] = length_rows(lengthened, *common)
+        print(f"\n{markdown(side_by_side(tables['lengths']))}")
     if arguments.write:
         where["load_average_after"] = machine(device)["load_average"]
         chosen = {
