@@ -177,10 +177,13 @@ class Score:
         return FitSettings(architecture=architecture, weights=weights, **self.course(settings))
 
     def video(self, settings: Settings) -> VideoFit:
-        """The same of video diffusion, as wide as the pipeline has it."""
+        """The same of video diffusion, as the pipeline has it."""
         positions = SequenceSet(self.file).recording.side ** 2
-        architecture = VideoArchitecture(positions=positions, channels=2 * self.train.channels)
-        return VideoFit(architecture=architecture, validation_uses=1, **self.course(settings))
+        architecture = VideoArchitecture(
+            positions=positions, channels=2 * self.train.channels, patch=2 * self.train.patch
+        )
+        course = self.course(settings) | {"window": self.train.window, "validation_uses": 1}
+        return VideoFit(architecture=architecture, **course)
 
     def course(self, settings: Settings) -> dict[str, Any]:
         """What both have in common."""

@@ -181,3 +181,14 @@ def test_wavelets_of_frames_leave_their_means_alone():
     found = complete(TIMES[:16], frames[:16], np.ones((16, 2), dtype=bool), settings).frames
     assert found.mean(axis=(2, 3)) == pytest.approx(frames[:16].mean(axis=(2, 3)), rel=1e-4, abs=1e-7)
     assert found.std() < 0.95 * frames[:16].std()
+
+
+def test_the_noise_of_counting_is_that_of_the_mean_number_of_electrons():
+    """Terms that weigh nothing leave the counts; the noise is told in the unit of the frames."""
+    truth, _ = growing_discs(3000)
+    flat = np.full_like(truth, 0.01)
+    for electrons in (100.0, 1e4):
+        frames = np.random.default_rng(0).poisson(flat * electrons) / electrons
+        settings = CompressedSettings(electrons=electrons)
+        found = complete(TIMES, frames.astype(np.float32), np.ones((40, 2), bool), settings)
+        assert found.details["noise"] == pytest.approx(np.sqrt(0.01 / electrons), rel=0.05)

@@ -37,6 +37,7 @@ class Train(Settings):
     layers: Count
     steps: Count
     batch: Count
+    window: Annotated[int, Field(ge=2)]
     learning_rate: Positive
     physics: dict[Term, Positive]
     temporal: Positive

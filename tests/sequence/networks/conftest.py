@@ -64,13 +64,15 @@ def seen():
 
 @pytest.fixture(scope="session")
 def network():
-    """A network whose decoder already adds something, as after training."""
+    """A network whose decoder and heads already add something, as after training."""
 
     def make(kind: str, seed: int = 0, **changes) -> SequenceNet:
         torch.manual_seed(seed)
         latent = SMALL.latent.model_copy(update=changes.pop("latent", {}))
         net = SequenceNet(SMALL.model_copy(update={"kind": kind, "latent": latent, **changes}))
         torch.nn.init.normal_(net.decoder.last.weight, std=0.1)
+        if net.weighing is not None:
+            torch.nn.init.normal_(net.weighing.gate.weight, std=0.1)
         return net
 
     return make

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rephase.sequence.networks.latent import LATENTS, clock, control
+from rephase.sequence.networks.solver import VectorField
 
 
 def state(kind, codes, observed, at, small):
@@ -42,7 +43,10 @@ def test_a_state_for_every_time_asked_for(kind, setting, small):
 
 
 def observed_one(observed, row):
-    parts = {name: getattr(observed, name)[row : row + 1] for name in ("frames", "mean", "spread", "known")}
+    parts = {
+        name: getattr(observed, name)[row : row + 1]
+        for name in ("frames", "change", "mean", "spread", "known")
+    }
     return dataclasses.replace(observed, **parts)
 
 
@@ -62,6 +66,28 @@ def test_of_the_paper_s_ode_only_the_first_code_reaches_any_time(setting, small)
     codes.requires_grad_()
     state("ode", codes, observed, torch.arange(30), small).sum().backward()
     assert codes.grad[:, 0].abs().max() > 0 and not codes.grad[:, 1:].any()
+
+
+def test_eq_2_runs_from_zero_to_one_however_many_steps_it_takes(setting, small, monkeypatch):
+    """A field of ones takes z from its start by one, and is asked at times from 0 to 1."""
+    codes, observed, _ = setting
+    length, asked = small.latent.state, []
+
+    def ones(self, u, z):
+        asked.append(z[..., length].detach())
+        return torch.ones(*z.shape[:-1], length, 1)
+
+    monkeypatch.setattr(VectorField, "forward", ones)
+    for steps in (4, 16):
+        torch.manual_seed(0)
+        settings = small.latent.model_copy(update={"ode_steps": steps})
+        ode = LATENTS["ode"](settings, small.positions)
+        monkeypatch.setattr(ode, "read", torch.nn.Identity())
+        moved = ode(codes, observed, torch.tensor([0, 29])) - ode.start(codes[:, 0])[:, None]
+        assert torch.allclose(moved[:, 0], torch.zeros(()), atol=1e-5)
+        assert torch.allclose(moved[:, 1], torch.ones(()), atol=1e-5)
+        times = torch.cat([one.ravel() for one in asked])
+        assert times.min() == 0 and times.max() == pytest.approx(1)
 
 
 def test_the_control_holds_time_counts_and_codes(setting, small):

@@ -35,6 +35,29 @@ def test_age_is_the_time_to_the_nearest_observation_of_the_position():
     assert observed.age.T.tolist() == [[0, 0.5, 0, 0.5, 1], [1, 0.5, 0, 0.5, 0]]
 
 
+def test_change_is_that_between_the_position_s_own_neighbouring_observations():
+    mask = np.zeros((6, 2), dtype=bool)
+    mask[[1, 3, 4], 0] = mask[[1, 4], 1] = True
+    frames = torch.rand(1, 3, 2, 4, 4)
+    observed = observe(np.arange(6.0), frames, mask, torch.zeros(1, 3))
+    first, second = (observed.change[0, :, p] for p in range(2))
+    assert first[0] == first[1] == first[2] and first[3] == first[4] == first[5] and first[2] != first[3]
+    assert torch.equal(second, second[:1].expand(6))
+    squared = (frames[0, 1, 0] - frames[0, 0, 0]).square().mean() / 2 / observed.spread[0] ** 2
+    assert float(first[0]) == pytest.approx(float(torch.log(squared + 1e-3)) / 3, rel=1e-5)
+
+
+def test_change_does_not_depend_on_how_strong_the_sequence_changes_but_on_how_evenly():
+    ramp = torch.linspace(0, 1, 5)[None, :, None, None, None] * torch.rand(1, 1, 1, 4, 4)
+    step = (ramp > ramp.mean()).float()
+    mask = np.ones((5, 1), bool)
+    one, ten, sudden = (
+        observe(np.arange(5.0), 1 + part, mask, torch.zeros(1, 3)).change[0, :, 0]
+        for part in (ramp, 10 * ramp, step)
+    )
+    assert torch.allclose(one, ten, atol=1e-3) and one.std() < 1e-3 < sudden.std()
+
+
 def test_a_sequence_that_stands_still_has_a_spread_above_zero():
     observed = observe(np.arange(4.0), torch.ones(1, 4, 1, 4, 4), np.ones((4, 1), bool), torch.zeros(1, 3))
     assert observed.spread[0] > 0 and torch.isfinite(observed.deviations(torch.arange(4))).all()

@@ -55,7 +55,7 @@ class LatentSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     state: int = Field(default=96, ge=1)
-    code: int = Field(default=80, ge=1)
+    code: int = Field(default=72, ge=1)
     hidden: int = Field(default=512, ge=1)
     layers: int = Field(default=4, ge=1)
     control: Literal["linear", "hermite"] = "linear"

@@ -3,7 +3,9 @@
 The error of a sequence is its squared error per frame over a power per frame. With that of the
 frames ('energy') it is the NMSE of Eq. 14: the static central disc makes up the denominator, and
 sequences count as much as they change. With that of the frames minus their temporal mean
-('variation') all count alike. The default is the geometric mean of both ('both').
+('variation') all count alike, but those of which few frames are observed count most. With the error of
+the straight lines between observed frames ('line'), the default, every sequence and mask counts alike, and
+1 is what a network starts from. 'both' is the geometric mean of energy and variation.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ from rephase.errors import InputError
 from rephase.sequence import constraints
 from rephase.sequence.networks.samples import Batch
 
-Relative = Literal["energy", "variation", "both"]
+Relative = Literal["energy", "variation", "both", "line"]
 Frames = Float[torch.Tensor, "sequence wanted position row col"]
 Scalar = Float[torch.Tensor, ""]
 LEAST_VARIATION = 1e-4  # of the energy: what changes less counts as if it changed so much
+LEAST_ERROR = 2e-4  # of the energy, added to the error of the line
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,18 @@ TERMS: dict[str, Term] = {
 
 def errors(predicted: Frames, batch: Batch, relative: Relative) -> Float[torch.Tensor, " sequence"]:
     """Error of each sequence, from the frames that are decoded."""
-    squared = (predicted - batch.truth).square().sum(dim=(2, 3, 4)).mean(dim=1)
+    squared = _squared(predicted - batch.truth)
+    if relative == "line":
+        line = _squared(batch.observed.linear(batch.at) - batch.truth)
+        return squared / (line + LEAST_ERROR * batch.energy)
     variation = torch.maximum(batch.variation, LEAST_VARIATION * batch.energy)
     powers = {"energy": batch.energy, "variation": variation, "both": (batch.energy * variation).sqrt()}
     return squared / powers[relative]
+
+
+def _squared(frames: Frames) -> Float[torch.Tensor, " sequence"]:
+    """Sum of squares of a frame, averaged over the frames."""
+    return frames.square().sum(dim=(2, 3, 4)).mean(dim=1)
 
 
 def terms(predicted: Frames, batch: Batch, losses: Mapping[str, Term]) -> dict[str, Scalar]:

@@ -1,14 +1,16 @@
-"""The networks: linear interpolation plus what an encoder, a state z(t) and a decoder add.
+"""The networks: weighted observed frames plus what an encoder, a state z(t) and a decoder add.
 
-    M(t) = L(t) + s D(skips(t), [z(t), p, age(t)])
+    M(t) = sum_k w(t, k) M(t_k) + s D(skips(t), [z(t), p, age(t), change(t)])
 
-L is the linear interpolation of each position between its own observations, s the spread of
+The weights w are those of the linear interpolation of each position between its own observations at
+first, and follow z(t) when trained (`rephase.sequence.networks.weighing`), s is the spread of
 the observed frames and D the decoder, which is zero at first. The encoder sees, at every time at
 which any position is observed, how the frames of all positions (interpolated where they are not
 observed) differ from their mean, and how old they are. Its skips are carried to other times by
 linear interpolation. All networks are the same but for z(t); see `rephase.sequence.networks.latent`.
 
-Two more have no temporal model at all, and differ in the order of U-Net and interpolation:
+Two more have no temporal model at all and keep the linear weights. They differ in the order of U-Net
+and interpolation:
 
     after       frames are interpolated, then the U-Net sees each by itself
     before      the U-Net sees each observed frame, then what it adds is interpolated
@@ -27,6 +29,7 @@ from rephase.sequence.networks.encoder import CODE_SIDE, Decoder, Encoder, Skip,
 from rephase.sequence.networks.known import PARAMETERS
 from rephase.sequence.networks.latent import LATENTS, LatentSettings
 from rephase.sequence.networks.observed import Observed, Wanted
+from rephase.sequence.networks.weighing import Weighing
 
 Kind = Literal["none", "lstm", "cde", "log_ode", "ode", "after", "before"]
 WIDEST = 8  # channels of the lowest level, in units of those of the first
@@ -118,9 +121,12 @@ class SequenceNet(nn.Module):
         seen, static = 2 * positions, positions + len(features)
         size, patch = architecture.size, architecture.patch
         self.encoder = Encoder(seen, static, widths, size, latent.code, patch)
-        kind = "none" if architecture.kind in ("after", "before") else architecture.kind
-        self.latent = LATENTS[kind](latent, positions)
-        self.decoder = Decoder(widths, latent.state + PARAMETERS + positions, positions, patch)
+        alone = architecture.kind in ("after", "before")
+        told = latent.model_copy(update={"code": latent.code + 2 * positions})
+        self.latent = LATENTS["none" if alone else architecture.kind](told, positions)
+        condition = latent.state + PARAMETERS + 3 * positions
+        self.decoder = Decoder(widths, condition, positions, patch)
+        self.weighing = None if alone else Weighing(condition, latent.state + told.code, positions)
 
     @property
     def evaluations(self) -> int:
@@ -131,37 +137,58 @@ class SequenceNet(nn.Module):
         self, observed: Observed, at: Wanted
     ) -> Float[torch.Tensor, "sequence wanted position row col"]:
         """Frames at the times of these indices, in the unit of those observed."""
+        if self.weighing is not None:
+            return self._over_time(observed, at)
         if self.architecture.kind == "before":
-            knots = self._added(observed, observed.knots)
-            added = torch.einsum("wk,skprc->swprc", observed.carry[at], knots)
+            added = torch.einsum("wk,skprc->swprc", observed.carry[at], self._alone(observed, observed.knots))
         else:
-            added = self._added(observed, at)
+            added = self._alone(observed, at)
         return observed.linear(at) + observed.spread[:, None, None, None, None] * added
 
-    def _added(
+    def _alone(
         self, observed: Observed, at: Wanted
     ) -> Float[torch.Tensor, "sequence wanted position row col"]:
-        """What the decoder adds, in units of the spread."""
-        alone = self.architecture.kind in ("after", "before")
-        skips, codes = self._encoded(observed, at if alone else observed.knots)
-        if alone:
-            z = self.latent.read(codes)
-        else:
-            z = self.latent(codes, observed, at)
-            carry = observed.carry[at].to(skips[0])
-            skips = [torch.einsum("wk,skchv->swchv", carry, skip) for skip in skips]
-        count, length = z.shape[:2]
-        known = observed.known[:, None].expand(-1, length, -1)
-        age = observed.age[at].expand(count, -1, -1)
-        condition = torch.cat([z, known, age], dim=-1)
-        with self._autocast(z.device):
+        """What the decoder adds to each frame from that frame, in units of the spread."""
+        skips, codes = self._encoded(observed, at)
+        return self._decoded(skips, self._condition(self.latent.read(codes), observed, at))
+
+    def _over_time(
+        self, observed: Observed, at: Wanted
+    ) -> Float[torch.Tensor, "sequence wanted position row col"]:
+        """Frames from all that are observed, by way of z(t)."""
+        skips, codes = self._encoded(observed, observed.knots)
+        z, there = self.latent(codes, observed, torch.cat([at, observed.knots])).split(
+            [len(at), len(observed.knots)], dim=1
+        )
+        condition = self._condition(z, observed, at)
+        weights = self.weighing(condition, torch.cat([there, codes], dim=-1), observed, at)
+        weighted = torch.einsum("spwk,skprc->swprc", weights, observed.frames)
+        carry = observed.carry[at].to(skips[0])
+        carried = [torch.einsum("wk,skchv->swchv", carry, skip) for skip in skips]
+        added = self._decoded(carried, condition)
+        return weighted + observed.spread[:, None, None, None, None] * added
+
+    def _condition(
+        self, z: Float[torch.Tensor, "sequence wanted state"], observed: Observed, at: Wanted
+    ) -> Float[torch.Tensor, "sequence wanted condition"]:
+        """z, p, and of each position the age, the change in this gap and in all gaps."""
+        known, usual = (
+            values[:, None].expand(-1, z.shape[1], -1) for values in (observed.known, observed.change.mean(1))
+        )
+        age = observed.age[at].expand(len(z), -1, -1)
+        return torch.cat([z, known, age, observed.change[:, at], usual], dim=-1)
+
+    def _decoded(
+        self, skips: list[Skip], condition: Float[torch.Tensor, "sequence wanted condition"]
+    ) -> Float[torch.Tensor, "sequence wanted position row col"]:
+        with self._autocast(condition.device):
             added = self.decoder([skip.flatten(0, 1) for skip in skips], condition.flatten(0, 1))
-        return added.float().unflatten(0, (count, length))
+        return added.float().unflatten(0, condition.shape[:2])
 
     def _encoded(
         self, observed: Observed, sites: Wanted
     ) -> tuple[list[Skip], Float[torch.Tensor, "sequence site code"]]:
-        """Skips and codes of the frames at these times."""
+        """Skips and codes of the frames at these times, codes with the change before and after."""
         deviations = observed.deviations(sites)
         deviations = deviations / (1 + deviations.abs()).sqrt()
         age = observed.age[sites][None, :, :, None, None].expand_as(deviations)
@@ -170,7 +197,8 @@ class SequenceNet(nn.Module):
         static = torch.cat([mean.clamp_min(0).sqrt(), features], dim=1)
         with self._autocast(static.device):
             skips, codes = self.encoder(torch.cat([deviations, age], dim=2), static)
-        return skips, codes.float()
+        before, after = (observed.change[:, one] for one in ((sites - 1).clamp_min(0), sites))
+        return skips, torch.cat([codes.float(), before, after], dim=-1)
 
     def _autocast(self, device: torch.device) -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")

@@ -18,6 +18,7 @@ from rephase.sequence.linear import linear_weights
 
 Wanted = Int[torch.Tensor, " wanted"]
 SMALLEST_SPREAD = 1e-4  # of the sequence's mean intensity: below, nothing changes
+LEAST_CHANGE = 1e-3  # change: log(x + this) / 3, x a mean squared difference over twice the squared spread
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class Observed:
         Linear interpolation between the knots.
     age : tensor (time, position)
         Time to the nearest observation, in units of the mean gap.
+    change : tensor (sequence, time, position)
+        How much the observations on both sides of a time differ: see `LEAST_CHANGE`. Before the first
+        and after the last it is that of the gap beside it.
     mean, spread : tensor (sequence, position, row, col) and (sequence,)
         Mean of the observed frames, and their root-mean-square deviation from it.
     known : tensor (sequence, parameter)
@@ -54,6 +58,7 @@ class Observed:
     weights: Float[torch.Tensor, "position time knot"]
     carry: Float[torch.Tensor, "time knot"]
     age: Float[torch.Tensor, "time position"]
+    change: Float[torch.Tensor, "sequence time position"]
     mean: Float[torch.Tensor, "sequence position row col"]
     spread: Float[torch.Tensor, " sequence"]
     known: Float[torch.Tensor, "sequence parameter"]
@@ -105,7 +110,8 @@ def observe(
     )
     relative_t, weights, carry, age = on_device
     at = torch.from_numpy(knots).to(frames.device)
-    return Observed(relative_t, at, seen, frames, weights, carry, age, mean, spread, known.to(frames))
+    change = _change(frames, spread, mask, knots)
+    return Observed(relative_t, at, seen, frames, weights, carry, age, change, mean, spread, known.to(frames))
 
 
 def _weights(
@@ -124,3 +130,18 @@ def _age(
 ) -> Float[np.ndarray, "time position"]:
     nearest = [np.abs(times[:, None] - times[column]).min(axis=1) for column in mask.T]
     return np.stack(nearest, axis=1) * mask.sum(axis=0)
+
+
+def _change(
+    frames: Float[torch.Tensor, "sequence knot position row col"],
+    spread: Float[torch.Tensor, " sequence"],
+    mask: Bool[np.ndarray, "time position"],
+    knots: Int[np.ndarray, " knot"],
+) -> Float[torch.Tensor, "sequence time position"]:
+    every, found = np.arange(len(mask)), []
+    for position, column in enumerate(mask.T):
+        own = frames[:, torch.from_numpy(column[knots]).to(frames.device), position]
+        squared = own.diff(dim=1).square().mean(dim=(2, 3)) / (2 * spread[:, None].square())
+        gap = np.searchsorted(np.flatnonzero(column), every, side="right") - 1
+        found.append(squared[:, torch.from_numpy(gap.clip(0, column.sum() - 2)).to(frames.device)])
+    return (torch.stack(found, dim=-1) + LEAST_CHANGE).log() / 3

@@ -27,7 +27,7 @@ class FitSettings(BaseModel):
         Share of the steps in which the rate rises from 0.
     clip : float
         Largest norm of the gradient.
-    relative_to : {'energy', 'variation', 'both'}
+    relative_to : {'energy', 'variation', 'both', 'line'}
         See `rephase.sequence.networks.loss`.
     weights : mapping of str to float
         Of the terms of physics, by name.
@@ -50,7 +50,7 @@ class FitSettings(BaseModel):
     weight_decay: float = Field(default=0.05, ge=0)
     warm_up: float = Field(default=0.02, ge=0, lt=1)
     clip: float = Field(default=1.0, gt=0)
-    relative_to: Relative = "both"
+    relative_to: Relative = "line"
     weights: dict[str, float] = Field(default_factory=dict)
     precision: str = Field(default="32", pattern="^(32|bf16)$")
     draws: Draws = Draws()
