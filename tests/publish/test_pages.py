@@ -8,6 +8,7 @@ def test_figures_and_notebooks_are_copied_and_large_files_are_not(tmp_path):
         (tmp_path / stage).mkdir()
         for name in ("notebook.ipynb", "a.png", "a.svg", "scans.h5"):
             (tmp_path / stage / name).write_text(stage + name)
+        (tmp_path / stage / "scores.csv").write_bytes(bytes(2_000_001))
     (tmp_path / "pages" / "old").mkdir(parents=True)
     copy_pages([tmp_path / "simulate", tmp_path / "direct"], tmp_path / "pages")
     copied = {p.relative_to(tmp_path / "pages").as_posix() for p in (tmp_path / "pages").rglob("*.*")}
