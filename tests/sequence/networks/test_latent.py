@@ -134,6 +134,15 @@ def test_with_directions_exchanged_a_reversed_sequence_gives_reversed_states(kin
     assert torch.allclose(forward, backward, atol=1e-5)
 
 
+def test_the_field_of_log_signatures_does_not_grow_with_the_codes(small):
+    """Areas of all pairs would: of 64 codes they are 2,000."""
+    sizes = [
+        sum(p.numel() for p in LATENTS["log_ode"](latent, small.positions).field.parameters())
+        for latent in (small.latent, small.latent.model_copy(update={"code": 64}))
+    ]
+    assert sizes[0] == sizes[1]
+
+
 def test_the_clock_ticks_at_the_knots():
     ticks = torch.tensor([0.0, 0.2, 1.0])
     assert clock(torch.tensor([0.0, 0.1, 0.2, 0.6, 1.0]), ticks) == pytest.approx(

@@ -3,7 +3,7 @@
     none        codes of the observed frames, linearly interpolated
     lstm        a bidirectional LSTM over all times
     cde         dz = f(z) dX, X a path through time, counts of observations and codes
-    log_ode     the same from log-signatures of X over windows of several knots
+    log_ode     the same from log-signatures over windows of several knots, of few combinations of X
     ode         dz/dt = f(z, t, p) from the first code: Eq. 2 as printed, which has no dX
 
 'cde' and 'log_ode' run forward and in reverse, with one field; z joins both. X reaches from the
@@ -47,6 +47,9 @@ class LatentSettings(BaseModel):
         the chord before it. These overshoot by the ratio of neighbouring gaps, without bound.
     window : int
         Knots in a window of the log-signature.
+    combinations : int
+        Of the counts and codes in X, of which log-signatures are taken beside time; areas grow as
+        the square of their number.
     ode_steps : int
         Steps of Eq. 2 from the first time to the last.
     solver : SolverSettings
@@ -60,6 +63,7 @@ class LatentSettings(BaseModel):
     layers: int = Field(default=4, ge=1)
     control: Literal["linear", "hermite"] = "linear"
     window: int = Field(default=3, ge=1)
+    combinations: int = Field(default=16, ge=1)
     ode_steps: int = Field(default=16, ge=1)
     solver: SolverSettings = SolverSettings()
 
@@ -131,13 +135,19 @@ class Controlled(nn.Module):
 
 
 class LogControlled(Controlled):
-    """The same from log-signatures of depth 2 over windows of knots."""
+    """The same from log-signatures of depth 2 over windows of knots, of time and combinations of the rest."""
+
+    def __init__(self, settings: LatentSettings, positions: int):
+        super().__init__(settings, positions)
+        self.combine = nn.Linear(positions + settings.code, settings.combinations, bias=False)
 
     def driving(self, channels: int) -> int:
+        channels = 1 + self.settings.combinations
         return channels + channels * (channels - 1) // 2
 
     def path(self, values: Values, times: Times) -> tuple[Path, Ticks]:
-        steps = log_signatures(values, self.settings.window)
+        time, rest = values[..., :1], values[..., 1:]
+        steps = log_signatures(torch.cat([time, self.combine(rest)], dim=-1), self.settings.window)
         steps = torch.cat([torch.zeros_like(steps[:, :1]), steps], dim=1)
         last = len(times) - 1
         ticks = torch.arange(0, last + self.settings.window, self.settings.window).clamp_max(last)
