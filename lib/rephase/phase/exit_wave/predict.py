@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Literal
 
 import torch
 from jaxtyping import Complex, Float
 
+from rephase.nets.folding import folded
 from rephase.phase.exit_wave.frame import Frame
 from rephase.phase.exit_wave.inputs import cropped, prepare
 from rephase.phase.exit_wave.network import ExitWaveNet
@@ -53,7 +53,7 @@ class Predictor:
         lengths = (math.sqrt(math.prod(step_angstrom)), frame.box_angstrom)
         step, box = (torch.tensor([length], device=self.device) for length in lengths)
         self._features = prepare(net.architecture.representation, probe[None], step, box)
-        net = copy.deepcopy(net).to(self.device, memory_format=torch.channels_last).eval()
+        net = folded(net).to(self.device, memory_format=torch.channels_last)
         if compiled:  # what is real in it, for batches of any size
             net.body.unet = torch.compile(net.body.unet, dynamic=True)
         self._net = net
