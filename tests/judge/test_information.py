@@ -9,6 +9,7 @@ import torch
 from rephase.errors import InputError
 from rephase.judge.information import (
     correlation_limit,
+    limit,
     mode_variance,
     phase_information,
     strong_variance,
@@ -84,6 +85,12 @@ def test_the_weak_limit_is_that_of_any_pixel_that_holds_the_band():
     for pixel in (0.05, 0.2):
         share = math.pi * CUTOFF**2 * pixel**2
         assert weak_variance(CUTOFF) / 300.0 == pytest.approx(share * diffraction_variance(300.0 * pixel**2))
+
+
+def test_as_a_part_of_a_stage_the_limit_has_a_name():
+    phase = rough((8, 7), 0.1)
+    found = limit(phase, PIXEL, LENS, 2)
+    assert list(found) == ["limit"] and found["limit"] == strong_variance(phase, PIXEL, LENS, 2)
 
 
 def test_wrong_input_is_refused():

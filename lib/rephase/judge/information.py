@@ -122,6 +122,13 @@ def strong_variance(
     return float(band / phase.size / math.prod(pixel_angstrom))
 
 
+def limit(
+    phase: Phase, pixel_angstrom: tuple[float, float], optics: Optics, every: int = 1
+) -> dict[str, np.ndarray]:
+    """`strong_variance` as the array ``limit``: a part of a long stage."""
+    return {"limit": np.array(strong_variance(phase, pixel_angstrom, optics, every))}
+
+
 def phase_information(
     phase: Phase, pixel_angstrom: tuple[float, float], optics: Optics, every: int = 1
 ) -> Float[np.ndarray, "pixel pixel"]:
