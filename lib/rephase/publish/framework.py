@@ -47,7 +47,7 @@ def framework() -> Figure:
         _arrow(ax, BOXES[start][:2], BOXES[end][:2])
     below = {"ha": "center", "va": "top", "color": GREY}
     ax.text(0.83, 0.30, "energy, thickness,\ndose", **below)
-    ax.text(1.02, 0.30, "+ straight lines\nbetween observed\nframes", **below)
+    ax.text(1.02, 0.30, "+ observed frames,\nweighed", **below)
     ax.text(
         0.545,
         0.0,
