@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from rephase.errors import InputError
+from rephase.sequence.tuning import DEFAULT, best
 from rephase.settings import read_params
 
-PARAMS = Path(__file__).parents[1] / "params.yaml"
+ROOT = Path(__file__).parents[1]
+PARAMS = ROOT / "params.yaml"
 
 
 def changed(tmp_path, old, new):
@@ -50,3 +53,18 @@ def test_a_mistake_names_file_key_found_and_expected(tmp_path, old, new, names):
 def test_an_unknown_scale_names_the_known_ones():
     with pytest.raises(InputError, match="found huge, expected one of smoke, laptop"):
         read_params(PARAMS).section("baselines", "huge")
+
+
+def test_laptop_completes_sequences_with_the_settings_that_the_search_found():
+    """What the search left at the defaults is not repeated."""
+    table = pd.read_csv(ROOT / "results/tuning/sequences.csv", float_precision="round_trip")
+    laptop = read_params(PARAMS).neural_cde["laptop"]
+    for method, settings in best(table).items():
+        own = table[table["method"] == method]
+        kept = own.loc[own["trial"] == DEFAULT, "score"].item() <= own["score"].min()
+        given = laptop.train.tuned.get(method, {}) | laptop.complete.tuned.get(method, {})
+        rounded = {
+            key: pytest.approx(value, rel=0.01) if isinstance(value, float) else value
+            for key, value in settings.items()
+        }
+        assert given == ({} if kept else rounded), method

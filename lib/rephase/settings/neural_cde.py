@@ -41,6 +41,7 @@ class Train(Settings):
     learning_rate: Positive
     physics: dict[Term, Positive]
     temporal: Positive
+    tuned: dict[str, dict[str, Positive]]
     seeds: dict[Group, Count]
     precision: Literal["32", "bf16"]
 
@@ -54,6 +55,7 @@ class Complete(Settings):
     patterns: Annotated[list[Literal["irregular", "regular", "bursty"]], Field(min_length=1)]
     largest_count: Count
     diffusion_samples: Count
+    tuned: dict[str, dict[str, int | float | str]]
 
 
 class NeuralCde(Settings):
