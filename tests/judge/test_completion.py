@@ -73,6 +73,7 @@ def test_the_marks_are_in_their_order(stored):
     assert rows["best linear"]["nmse"] <= linear
     assert rows["temporal mean of the truth"]["nmse_dynamic"] == pytest.approx(100)
     assert rows["counting"]["nmse"] == 0
+    assert rows["oracle"]["nmse"] < 0.01 * rows["best linear"]["nmse"]
     noisy = {row["method"]: row["nmse"] for row in marks(seen(stored, 1e3))}
     assert noisy["static floor"] < noisy["counting"]
 

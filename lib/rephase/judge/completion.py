@@ -22,7 +22,7 @@ from rephase.parallel import each
 from rephase.sequence.completed import Completed, Frames, Mask, Times
 from rephase.sequence.constraints import mean_intensity, projected, shrunk
 from rephase.sequence.experimental import ExperimentalSettings, record, repaired
-from rephase.sequence.limits import best_linear, counting_nmse, second_moment, static_floor
+from rephase.sequence.limits import best_linear, counting_nmse, course, fit, second_moment, static_floor
 from rephase.sequence.methods import complete, method
 from rephase.sequence.metrics import Context, measure
 from rephase.sequence.networks.known import thickness_estimates
@@ -238,17 +238,17 @@ def _stored(path: Path) -> SequenceSet:
 
 
 def marks(seen: Observation) -> list[Row]:
-    """What a trial is held against: the temporal mean, the best linear weights, counting, the truth."""
-    linear = best_linear(
-        np.nan_to_num(seen.frames), seen.mask, second_moment(seen.truth), seen.trial.electrons
-    )
+    """What a trial is held against: the temporal mean, two that know too much, the truth, and counting."""
+    electrons = seen.trial.electrons
+    linear = best_linear(np.nan_to_num(seen.frames), seen.mask, second_moment(seen.truth), electrons)
+    oracle = fit(*course(seen.times, seen.truth), seen.frames, seen.mask, electrons).frames
     frames = {
         "temporal mean of the truth": np.broadcast_to(seen.truth.mean(axis=0), seen.truth.shape),
         "best linear": linear.astype(np.float32),
+        "oracle": oracle.astype(np.float32),
         "truth": seen.truth,
     }
     rows = [seen.description | {"method": label} | seen.score(one) for label, one in frames.items()]
-    electrons = seen.trial.electrons
     floors = {"counting": counting_nmse(seen.truth, electrons)}
     floors["static floor"] = static_floor(seen.truth, seen.mask, electrons)
     return rows + [seen.description | {"method": label, "nmse": value} for label, value in floors.items()]

@@ -35,7 +35,6 @@ from statsmodels.tools.numdiff import approx_fprime
 from rephase.errors import InputError
 from rephase.sequence.completed import Frames, Mask
 from rephase.sequence.sampling import alike
-from rephase.specimen.transition import order_parameter
 
 Moment = Float[np.ndarray, "time time"]
 Parameters = Float[np.ndarray, " parameter"]
@@ -222,7 +221,7 @@ def generator_floor(render: Render, parameters: Parameters, mask: Mask, electron
 def tabulated(
     order: Float[np.ndarray, " node"], frames: Float[np.ndarray, "node position row col"]
 ) -> Callable[[Float[np.ndarray, " time"]], Float[np.ndarray, "time position row col"]]:
-    """Frames as a function of one order parameter: a surrogate of the simulation, for `fit`.
+    """Frames as a function of one order parameter, such as time: a surrogate of the simulation, for `fit`.
 
     A cubic spline through simulated frames; beyond the outermost it stays with these.
 
@@ -251,28 +250,28 @@ def tabulated(
     return lambda wanted: spline(wanted.clip(low, high))
 
 
-def transition(
-    times: Float[np.ndarray, " time"], onset_s: Real, width_s: Real, truth: Frames
-) -> tuple[Render, Float[np.ndarray, "start 2"]]:
-    """The law of a transition that is everywhere at once, and where to start: for `fit`.
+def course(times: Float[np.ndarray, " time"], truth: Frames) -> tuple[Render, Float[np.ndarray, "start 2"]]:
+    """The law of the true sequence with its clock unknown, and where to start: for `fit`.
 
-    Its frames are a function of the order parameter only, which `tabulated` takes from the true
-    sequence itself; parameters are the onset and the logarithm of the width, in seconds.
+    Everything is known but when it happens and how fast: onset and width of a transition, arrival
+    and speed of a dislocation, beginning and rate of the dose. A frame is the true one at
+
+        middle + exp(rate) (t - middle - delay),
+
+    and parameters are the delay in seconds and the logarithm of the rate, 0 and 0 in truth.
+    Beyond its ends the true sequence stays as it is there.
 
     Parameters
     ----------
     times : array (time,)
         In seconds.
-    onset_s, width_s : float
-        Those of the true sequence, for the table only.
     truth : array (time, position, row, col)
         Noise-free.
     """
-    table = tabulated(order_parameter(times, onset_s, width_s), truth)
-    span = float(np.ptp(times))
-    onsets, widths = np.linspace(times[0], times[-1], 16), np.log(span * np.geomspace(0.01, 0.5, 6))
-    starts = np.stack(np.meshgrid(onsets, widths), axis=-1).reshape(-1, 2)
-    return lambda p: table(order_parameter(times, float(p[0]), float(np.exp(p[1])))), starts
+    table, middle, span = tabulated(times, truth), float(np.mean(times)), float(np.ptp(times))
+    delays, rates = np.linspace(-span / 2, span / 2, 12), np.log(np.geomspace(0.3, 3.0, 4))
+    starts = np.stack(np.meshgrid(delays, rates), axis=-1).reshape(-1, 2)
+    return lambda p: table(middle + np.exp(p[1]) * (times - middle - p[0])), starts
 
 
 def _weights(
