@@ -124,6 +124,14 @@ def test_the_oracle_finds_when_another_course_of_the_specimen_began_and_how_fast
     assert not limits.fit(render, starts, frames, mask, evaluations=1).converged
 
 
+@pytest.mark.parametrize(("known", "true"), [(2.0, 5.8), (3.0, 7.1), (6.0, 2.3), (5.0, 4.1), (2.0, 6.6)])
+def test_the_oracle_finds_a_change_of_a_few_frames_far_from_where_it_looks_first(known, true):
+    truth, mask = transition_frames(true, 0.15), draw_mask(40, 2, 0.8, 7)
+    course = limits.course(TIMES, transition_frames(known, 0.15))
+    found = limits.fit(*course, np.where(mask[..., None, None], truth, np.nan), mask)
+    assert nmse(found.frames, truth) < 1
+
+
 def test_the_oracle_errs_as_its_floor_foretells():
     truth, mask, electrons = transition_frames(5.1, 1.5), draw_mask(40, 2, 0.7, 8), 3e3
     render, starts = limits.course(TIMES, truth)

@@ -259,7 +259,8 @@ def course(times: Float[np.ndarray, " time"], truth: Frames) -> tuple[Render, Fl
         middle + exp(rate) (t - middle - delay),
 
     and parameters are the delay in seconds and the logarithm of the rate, 0 and 0 in truth.
-    Beyond its ends the true sequence stays as it is there.
+    Beyond its ends the true sequence stays as it is there. Starts are as dense as the frames are
+    in half of their time, for a fast change that is missed by more than its width has no slope to follow.
 
     Parameters
     ----------
@@ -269,7 +270,7 @@ def course(times: Float[np.ndarray, " time"], truth: Frames) -> tuple[Render, Fl
         Noise-free.
     """
     table, middle, span = tabulated(times, truth), float(np.mean(times)), float(np.ptp(times))
-    delays, rates = np.linspace(-span / 2, span / 2, 12), np.log(np.geomspace(0.3, 3.0, 4))
+    delays, rates = np.linspace(-span / 2, span / 2, 50), np.log(np.geomspace(0.3, 3.0, 7))
     starts = np.stack(np.meshgrid(delays, rates), axis=-1).reshape(-1, 2)
     return lambda p: table(middle + np.exp(p[1]) * (times - middle - p[0])), starts
 
