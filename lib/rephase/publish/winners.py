@@ -37,7 +37,8 @@ def show_winners(ax: Axes, winners: pd.DataFrame, down: str, across: str, colour
         row, col = rows.index(getattr(one, down)), cols.index(getattr(one, across))
         share = one.won / one.items
         ax.add_patch(Rectangle((col, row), 1, 1, facecolor=colours[one.winner], alpha=share))
-        words = "\n".join([*textwrap.wrap(one.winner, 11), f"{one.won} of {one.items}"])
+        lines = textwrap.wrap(one.winner, 13, break_long_words=False)
+        words = "\n".join([*lines, f"{one.won} of {one.items}"])
         ax.text(col + 0.5, row + 0.5, words, ha="center", va="center", fontsize=8)
     ax.set(xlim=(0, len(cols)), ylim=(len(rows), 0))
     ax.set_xticks([col + 0.5 for col in range(len(cols))], [str(col) for col in cols])
